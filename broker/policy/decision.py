@@ -1,0 +1,40 @@
+"""The answer to an attempt: a Permit with its terms, or a Denial with its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from broker.policy.reason import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A yes. `roles` allowed it; `until` (Unix seconds) is when it must be asked again at the latest.
+
+    `max_ttl` is seconds a credential made on this permit may live; the booleans say what an SSH session may do.
+    """
+
+    roles: tuple[str, ...]
+    until: float
+    reason: Reason = Reason.ROLE_ALLOWS
+    max_ttl: float = 0.0
+    pty: bool = False
+    forward_agent: bool = False
+    forward_ports: bool = False
+    forward_x11: bool = False
+    file_copy: bool = False
+    pin_source: bool = True
+    permitted = True
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A no. `reasons` are in the order found, the deciding one first; `role` is the role that denied, if one did."""
+
+    reasons: tuple[Reason, ...]
+    role: str = ""
+    detail: str = ""
+    permitted = False
+
+
+Decision = Permit | Denial
