@@ -1,0 +1,9 @@
+"""What is stored about people."""
+
+from accounts.models.group import Group, Membership
+from accounts.models.invite import Invite
+from accounts.models.login_session import LoginSession, SignIn
+from accounts.models.throttle import Throttle
+from accounts.models.user import User
+
+__all__ = ["Group", "Invite", "LoginSession", "Membership", "SignIn", "Throttle", "User"]

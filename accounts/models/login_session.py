@@ -1,0 +1,50 @@
+"""Sign-in: one in progress, and the login session it ends in."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class SignIn(models.Model):
+    """A sign-in under way in one browser. It opens nothing but the next step; a login session exists only at the end."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    token_hash = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    invite = models.ForeignKey("accounts.Invite", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    amr = models.JSONField(default=list)
+    state = models.JSONField(default=dict)
+    next = models.CharField(max_length=2000, blank=True)
+    address = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+
+class LoginSession(models.Model):
+    """A person signed in, in a browser or a CLI. Only the token's hash is kept; ended sessions stay for the record."""
+
+    class Kind(models.TextChoices):
+        BROWSER = "browser"
+        CLI = "cli"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="login_sessions")
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.BROWSER)
+    token_hash = models.CharField(max_length=64, unique=True)
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    created_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    amr = models.JSONField(default=list)
+    mfa_at = models.DateTimeField(null=True, blank=True)
+    address = models.CharField(max_length=64, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    device_name = models.CharField(max_length=100, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_reason = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["user", "ended_at"]), models.Index(fields=["expires_at"])]

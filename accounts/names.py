@@ -1,0 +1,22 @@
+"""One account for every spelling of a name: the key under which user and group names are unique.
+
+NFKC then casefold, as Unicode's identifier profile does it (UTS #31, UAX #15); what is confusable or invisible is refused
+at creation, so that no two accounts look alike.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
+
+
+def name_key(text: str) -> str:
+    """The key of a typed name; every spelling of one account gives the same."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).casefold())
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a new user: its own key, of plain ASCII letters, digits and `. _ @ + -`."""
+    return text == name_key(text) and _NAME.fullmatch(text) is not None
