@@ -65,7 +65,7 @@ def identity_principal_problem(principal: str) -> str:
     if not ACCOUNT.fullmatch(principal):
         return "a name must be 1 to 32 letters, digits, _ . - and not begin with . or -"
     if principal == "root":
-        # A server that trusts the user CA but forgot AuthorizedPrincipalsCommand would take it as its own root.
+        # A server that trusts the user CA but forgot AuthorizedPrincipalsCommand would let it in as root.
         return "nobody is called root"
     return ""
 

@@ -1,7 +1,7 @@
 """Public keys as people send them: one OpenSSH line, read strictly.
 
-Takes Ed25519, ECDSA, RSA of 3072 bits or more, and FIDO (`sk-`) keys. Refuses DSA, certificates, private keys, options
-in front, numbers not in their shortest form, points off the curve and trailing bytes. The comment is dropped.
+Takes Ed25519, ECDSA, RSA of 3072 bits or more, and FIDO (`sk-`) keys. Refuses DSA, certificates, private
+keys, options in front, numbers not in their shortest form, points off the curve and trailing bytes. The comment is dropped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CURVES: dict[str, ec.EllipticCurve] = {
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that passed the checks: its algorithm's name and its SSH wire form. Made by `parse` or `from_blob`."""
+    """A key that passed the checks of `parse` or `from_blob`: its algorithm's name and its SSH wire form."""
 
     algorithm: str
     blob: bytes
@@ -56,7 +56,7 @@ def fingerprint(blob: bytes) -> str:
 
 
 def parse(line: str, authorities: Collection[bytes] = ()) -> PublicKey:
-    """Read a public key line. `authorities` are the blobs of our own CA keys, which nobody may bring as theirs.
+    """Read a public key line. `authorities` are the blobs of our own CA keys, which nobody may bring.
 
     Raises `Invalid` with what is wrong.
     """
@@ -90,7 +90,7 @@ def _split(line: str) -> tuple[str, bytes]:
     text = line.removesuffix("\n").removesuffix("\r")
     if len(text) > MAX_LINE:
         raise Malformed("it is too long")
-    if any(ord(character) < 0x20 and character != "\t" or ord(character) == 0x7F for character in text):
+    if any((ord(character) < 0x20 and character != "\t") or ord(character) == 0x7F for character in text):
         raise Malformed("it is more than one line, or holds control characters")
     words = text.split(None, 2)
     if len(words) < 2:

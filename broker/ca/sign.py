@@ -17,7 +17,7 @@ TYPE_NUMBER = {CertificateKind.USER: 1, CertificateKind.HOST: 2}
 
 
 def sign(checked: CheckedTemplate, signer: Signer, nonce: bytes) -> str:
-    """The certificate as an OpenSSH line. `nonce` is 32 fresh random bytes; commit serial and template before."""
+    """The certificate as an OpenSSH line. `nonce` is 32 random bytes; commit serial and template before."""
     if not isinstance(checked, CheckedTemplate):
         raise TypeError("sign() takes what lint() made, nothing else")
     template = checked.template

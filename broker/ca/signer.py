@@ -17,7 +17,7 @@ from broker.errors import Invalid
 
 
 class Signer(Protocol):
-    """A CA key that signs certificates of one kind, so that the host CA cannot sign for users nor the other way."""
+    """A CA key that signs certificates of one kind: the host CA cannot sign for users, nor the other way."""
 
     @property
     def kind(self) -> CertificateKind: ...
@@ -44,7 +44,7 @@ def signer_from(private: bytes, kind: CertificateKind) -> Signer:
             return EcdsaP256Signer(key, kind)
         case rsa.RSAPrivateKey() if key.key_size in RSA_BITS:
             return RsaSigner(key, kind)
-    raise Invalid("the CA key is of a kind we do not sign with", "use Ed25519, ECDSA P-256 or RSA of 3072 bits")
+    raise Invalid("the CA key is of a kind we do not sign with", "use Ed25519, ECDSA P-256 or RSA-3072")
 
 
 class _KeySigner:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from broker.ca.profile import ACCESS, HOST, IDENTITY, MAX_PAST, CertificateKind, Profile, principal_of
 from broker.ca.public_key import PublicKey
@@ -17,7 +18,7 @@ Options = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class CertificateTemplate:
-    """What will be signed. Times are Unix seconds; options are (name, value) in lexical order, extensions valueless."""
+    """What will be signed. Times are Unix seconds; options are (name, value) in lexical order."""
 
     serial: int
     kind: CertificateKind
@@ -31,11 +32,15 @@ class CertificateTemplate:
 
     def to_json(self) -> dict[str, object]:
         """The template for the log: plain JSON values, the key as its line and fingerprint."""
-        return asdict(self) | {
+        return {
+            "serial": self.serial,
             "kind": str(self.kind),
+            "key_id": self.key_id,
             "public_key": self.public_key.line,
             "fingerprint": self.public_key.fingerprint,
             "principals": list(self.principals),
+            "valid_after": self.valid_after,
+            "valid_before": self.valid_before,
             "critical_options": dict(self.critical_options),
             "extensions": dict(self.extensions),
         }
@@ -57,7 +62,7 @@ def access_template(
     forward_x11: bool = False,
     source_address: str = "",
 ) -> CertificateTemplate:
-    """For one login on one server. `source_address` is the one address (or networks, comma-separated) it works from."""
+    """For one login on one server. `source_address`: the addresses or networks it works from."""
     valid_after, valid_before = _window(ACCESS, now, ttl, until)
     principal = principal_of(login, server)
     return CertificateTemplate(
@@ -83,7 +88,7 @@ def identity_template(
     until: float | None = None,
     source_address: str = "",
 ) -> CertificateTemplate:
-    """Says who somebody is, to the gateway and the API. What they may do there is decided live, so it permits all."""
+    """Says who somebody is to the gateway and the API, which decide live what they may do; so it permits all."""
     valid_after, valid_before = _window(IDENTITY, now, ttl, until)
     return CertificateTemplate(
         serial=serial,
@@ -101,7 +106,7 @@ def identity_template(
 def host_template(
     *, serial: int, server: str, names: Sequence[str], key: PublicKey, now: int, ttl: int = HOST.max_ttl
 ) -> CertificateTemplate:
-    """For a server's host key. `names` are what clients call it; take them from our record of the server, not from it."""
+    """For a server's host key. `names` are what clients call it: from our record of the server, not from it."""
     if isinstance(names, str):
         raise TypeError("names must be a sequence of names, not one string")
     valid_after, valid_before = _window(HOST, now, ttl, None)
@@ -117,12 +122,14 @@ def host_template(
 
 
 def _window(profile: Profile, now: int, ttl: int, until: float | None) -> tuple[int, int]:
-    """From when until when: `ttl` seconds from now, not beyond `until`, the whole span not above the profile's."""
+    """From when until when: `ttl` seconds from now, not beyond `until`, nor longer than the profile has it."""
     if type(ttl) is not int or ttl <= 0:
         raise Invalid("the time to live must be a whole number of seconds above zero")
+    if until is not None and math.isnan(until):
+        raise Invalid("the end of the permit is not a time")
     after = now - BACKDATE
     before = min(now + ttl, after + profile.max_ttl)
-    return after, before if until is None else min(before, int(until))
+    return after, before if until is None else math.floor(min(before, until))
 
 
 def _extensions(pty: bool, forward_ports: bool, forward_agent: bool, forward_x11: bool) -> Options:
