@@ -1,7 +1,8 @@
 """Public keys as people send them: one OpenSSH line, read strictly.
 
 Takes Ed25519, ECDSA, RSA of 3072 bits or more, and FIDO (`sk-`) keys. Refuses DSA, certificates, private
-keys, options in front, numbers not in their shortest form, points off the curve and trailing bytes. The comment is dropped.
+keys, options in front, numbers not in their shortest form, points off the curve and trailing bytes. The
+comment is dropped.
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ class Signer(Protocol):
         """The signature in SSH wire form: algorithm name and signature proper."""
 
 
-def signer_from(private: bytes, kind: CertificateKind) -> Signer:
+def signer_from(private: str, kind: CertificateKind) -> Signer:
     """The signer for an unencrypted OpenSSH private key, as `broker.keystore.generate_ca_key` makes it."""
     try:
-        key = load_ssh_private_key(private, password=None)
+        key = load_ssh_private_key(private.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # The library's text could quote the key.
         raise Invalid("the CA key cannot be read", "restore it from a backup or rotate the CA") from None
@@ -79,9 +79,7 @@ class EcdsaP256Signer(_KeySigner):
         self._key = key
 
     def sign(self, data: bytes) -> bytes:
-        r, s = decode_dss_signature(
-            self._key.sign(data, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-        )
+        r, s = decode_dss_signature(self._key.sign(data, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))
         return string("ecdsa-sha2-nistp256") + string(mpint(r) + mpint(s))
 
 
