@@ -1,7 +1,37 @@
 """Policy: who may do what. Pure: frozen values in, a Permit or a Denial out."""
 
 from broker.policy.attempt import Attempt, Context, Login, Resource, Subject
+from broker.policy.decide import decide
 from broker.policy.decision import Decision, Denial, Permit
+from broker.policy.explain import Explanation, Tried, explain
+from broker.policy.grant import Grant, compile_role
+from broker.policy.lock import NO_LOCKS, Lock, Locks
+from broker.policy.path import canonical_path
 from broker.policy.reason import Reason
+from broker.policy.role import AdminRule, Options, RoleSpec, Rules
 
-__all__ = ["Attempt", "Context", "Decision", "Denial", "Login", "Permit", "Reason", "Resource", "Subject"]
+__all__ = [
+    "NO_LOCKS",
+    "AdminRule",
+    "Attempt",
+    "Context",
+    "Decision",
+    "Denial",
+    "Explanation",
+    "Grant",
+    "Lock",
+    "Locks",
+    "Login",
+    "Options",
+    "Permit",
+    "Reason",
+    "Resource",
+    "RoleSpec",
+    "Rules",
+    "Subject",
+    "Tried",
+    "canonical_path",
+    "compile_role",
+    "decide",
+    "explain",
+]

@@ -47,7 +47,8 @@ class Subject:
 class Resource:
     """What an attempt is made on: kind (`app`, `server`, or an administered kind), name, labels.
 
-    `public_paths` are path patterns of an app that need no sign-in.
+    `public_paths` are patterns of an app's paths that need no sign-in; `allow_encoded_slashes` says whether `%2F` in a
+    path is accepted.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Resource:
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     public_paths: tuple[str, ...] = ()
+    allow_encoded_slashes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,21 @@ from broker.policy.reason import Reason
 class Permit:
     """A yes. `roles` allowed it; `until` (Unix seconds) is when it must be asked again at the latest.
 
-    `max_ttl` is seconds a credential made on this permit may live; the booleans say what an SSH session may do.
+    `ends_at` (Unix seconds) is when what was granted ends whatever happens, and `max_ttl` is how many seconds a
+    credential made on this permit may live. The booleans say what an SSH session may do; `forward_ports` is both
+    directions, which is all that a certificate can say.
     """
 
     roles: tuple[str, ...]
     until: float
     reason: Reason = Reason.ROLE_ALLOWS
     max_ttl: float = 0.0
+    ends_at: float = 0.0
     pty: bool = False
     forward_agent: bool = False
     forward_ports: bool = False
+    forward_local: bool = False
+    forward_remote: bool = False
     forward_x11: bool = False
     file_copy: bool = False
     pin_source: bool = True

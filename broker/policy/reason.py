@@ -11,6 +11,9 @@ class Reason(StrEnum):
     # permits
     ROLE_ALLOWS = "role-allows"
     PUBLIC_PATH = "public-path"
+    SIGNED_IN = "signed-in"
+    # denials because a rule could not be judged at all
+    POLICY_ERROR = "policy-error"
     # denials before any role is looked at
     UNKNOWN_ACTION = "unknown-action"
     UNKNOWN_RESOURCE = "unknown-resource"
