@@ -7,14 +7,18 @@ on the attribute of an instance; rows read without one (`values()`) give a `Seal
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
 from broker import keystore
 
-T = TypeVar("T", str, bytes)
+if TYPE_CHECKING:
+    TextField = models.TextField[str, str]
+    BinaryField = models.BinaryField[bytes, bytes]
+else:  # Django's fields take no type arguments when run
+    TextField, BinaryField = models.TextField, models.BinaryField
 
 
 class Sealed:
@@ -44,7 +48,7 @@ class _Clear:
 class _SealedAttribute(DeferredAttribute):
     """Opens on reading; until then an instance carries what the database had."""
 
-    field: _SealedField[Any]
+    field: _SealedField  # type: ignore[assignment]
 
     def __get__(self, instance: models.Model | None, cls: Any = None) -> Any:
         held = super().__get__(instance, cls)
@@ -60,23 +64,25 @@ class _SealedAttribute(DeferredAttribute):
         instance.__dict__[self.field.attname] = value
 
 
-class _SealedField(models.Field[Any, Any], Generic[T]):
-    """What the two fields share: a text column, sealed on save, opened on access."""
+class _SealedField:
+    """What the two fields share: a text column, sealed on save, opened on access. Stands before a Django field."""
 
-    python_type: type[T]
+    attname: str
+    name: str
+    model: type[models.Model]
+    python_type: type[str] | type[bytes]
     descriptor_class = _SealedAttribute
 
     def get_internal_type(self) -> str:
         return "TextField"
 
-    def encode(self, value: T) -> bytes:
-        raise NotImplementedError
+    def open(self, sealed: Sealed, instance: models.Model) -> str | bytes:
+        data = keystore.ring().open(sealed.text, self.place(instance))
+        return data.decode() if self.python_type is str else data
 
-    def decode(self, data: bytes) -> T:
-        raise NotImplementedError
-
-    def open(self, sealed: Sealed, instance: models.Model) -> T:
-        return self.decode(keystore.ring().open(sealed.text, self.place(instance)))
+    def seal(self, clear: str | bytes, instance: models.Model) -> Sealed:
+        data = clear.encode() if isinstance(clear, str) else clear
+        return Sealed(keystore.ring().seal(data, self.place(instance)))
 
     def place(self, instance: models.Model) -> str:
         """What a value is sealed for: `app.model.field:primary-key`."""
@@ -85,45 +91,36 @@ class _SealedField(models.Field[Any, Any], Generic[T]):
         return f"{self.model._meta.label_lower}.{self.name}:{instance.pk}"
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Sealed | None:
-        held = model_instance.__dict__.get(self.attname)
+        held: Sealed | _Clear | None = model_instance.__dict__.get(self.attname)
         if isinstance(held, _Clear):
-            sealed = keystore.ring().seal(self.encode(held.value), self.place(model_instance))  # type: ignore[arg-type]
-            held = model_instance.__dict__[self.attname] = Sealed(sealed)
-        return held  # type: ignore[no-any-return]
+            held = model_instance.__dict__[self.attname] = self.seal(held.value, model_instance)
+        return held
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Sealed | None:
         return None if value is None else Sealed(value)
 
-    def get_prep_value(self, value: Any) -> str | None:
-        if value is None or isinstance(value, Sealed):
-            return value.text if value else None
+    def get_prep_value(self, value: object) -> str | None:
+        if value is None:
+            return None
+        if isinstance(value, Sealed):
+            return value.text
         # A clear value got here by update(), bulk_update() or a filter: none of them knows the row.
         raise TypeError(f"{self} is written by save() and cannot be searched")
+
+    def get_db_prep_value(self, value: object, connection: object, prepared: bool = False) -> str | None:
+        return value if prepared and isinstance(value, str) else self.get_prep_value(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         raise TypeError(f"{self} is not exported")
 
 
-class SealedTextField(_SealedField[str]):
+class SealedTextField(_SealedField, TextField):  # type: ignore[misc]
     """Text that only the key ring opens."""
 
     python_type = str
 
-    def encode(self, value: str) -> bytes:
-        return value.encode()
 
-    def decode(self, data: bytes) -> str:
-        return data.decode()
-
-
-class SealedBytesField(_SealedField[bytes]):
+class SealedBytesField(_SealedField, BinaryField):  # type: ignore[misc]
     """Bytes that only the key ring opens."""
 
     python_type = bytes
-    empty_strings_allowed = False
-
-    def encode(self, value: bytes) -> bytes:
-        return value
-
-    def decode(self, data: bytes) -> bytes:
-        return data
