@@ -16,7 +16,7 @@ class SignIn(models.Model):
     invite = models.ForeignKey("accounts.Invite", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     amr = models.JSONField(default=list)
     state = models.JSONField(default=dict)
-    next = models.CharField(max_length=2000, blank=True)
+    next = models.CharField(max_length=5000, blank=True)
     address = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()

@@ -6,9 +6,10 @@ from django.db import models
 
 
 class Throttle(models.Model):
-    """Failures counted under one key within a window, and until when the key is blocked."""
+    """The failures under one key within its window (Unix seconds), how often it was blocked, and until when it is."""
 
     key = models.CharField(primary_key=True, max_length=160)
-    failures = models.PositiveIntegerField(default=0)
-    window_started_at = models.DateTimeField()
+    failed_at = models.JSONField(default=list)
+    blocks = models.PositiveSmallIntegerField(default=0)
     blocked_until = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True, db_index=True)
