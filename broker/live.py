@@ -1,8 +1,9 @@
 """The live state: users, roles, resources, locks and sessions in memory, kept true by the feed.
 
-Everything is loaded at the start but sessions, which are loaded when first asked for. What an event touches is read anew
-from the database, so applying an event twice does no harm. Objects are replaced, never changed, so a reader needs no lock.
-Looking things up (`peek_*`) is memory only; what is not known must be fetched (`fetch_*`, database) by whoever may block.
+Everything is loaded at the start but sessions, which are loaded when first asked for. What an event touches is read
+anew from the database, so applying an event twice does no harm. Objects are replaced, never changed, so a reader needs
+no lock. Looking things up (`peek_*`) is memory only; what is not known must be fetched (`fetch_*`, database) by whoever
+may block.
 """
 
 from __future__ import annotations
@@ -297,7 +298,7 @@ class Live:
         return self._fetch(f"login:{ident}", query, keep)
 
     def _fetch(self, key: str, query: Callable[[], T | None], keep: Callable[[T], None]) -> T | None:
-        """Query and keep; again if the feed touched the thing meanwhile, else an ended session could come back to life."""
+        """Query and keep; again if the feed touched it meanwhile, else an ended session could come back to life."""
         while True:
             with self._lock:
                 self._fetching[key] = False
@@ -360,7 +361,7 @@ class Live:
         return _subject(user, None) if user else None
 
     def grants(self, user_id: str) -> tuple[Grant, ...]:
-        """The roles of a user with their traits filled in. A role whose document is broken grants nothing."""
+        """The roles of a user with their traits filled in. Who holds a role that cannot be read is granted nothing."""
         found = self._grants.get(user_id)
         if found is not None:
             return found
@@ -371,6 +372,9 @@ class Live:
             return found
 
     def _grants_of(self, user: LiveUser) -> Iterable[Grant]:
+        held = {b.role_id for h in (user.id, *user.groups) for b in self._bindings_of.get(h, ())}
+        if held & self.broken:
+            return  # its deny rules cannot be read, so nothing its holders have may count
         holders = [(user.id, f"user:{user.name}"), *((gid, f"group:{name}") for gid, name in user.groups.items())]
         for holder, via in holders:
             for binding in self._bindings_of.get(holder, ()):
@@ -418,7 +422,7 @@ _making = threading.Lock()
 
 
 def current() -> Live:
-    """This process's live state, caught up with the log: for whoever has a database at hand and must not act on old news."""
+    """This process's live state, caught up with the log: for whoever has a database and must not act on old news."""
     global _current
     if _current is None:
         with _making:
@@ -465,7 +469,7 @@ def _users(idents: Iterable[str] | None = None) -> Iterable[LiveUser]:
 
 
 def _roles(rows: Iterable[Role]) -> tuple[dict[str, RoleSpec], frozenset[str]]:
-    """The roles that can be read. One that cannot (only by damage: it was checked when saved) grants nothing, loudly."""
+    """The roles that can be read, and the ids of those that cannot (damaged: they were checked when saved)."""
     found: dict[str, RoleSpec] = {}
     broken = set()
     for row in rows:
@@ -475,7 +479,6 @@ def _roles(rows: Iterable[Role]) -> tuple[dict[str, RoleSpec], frozenset[str]]:
             log.error("role %s cannot be read and grants nothing: %s", row.name, error.message)
             broken.add(str(row.pk))
         else:
-            assert isinstance(spec, RoleSpec)
             found[str(row.pk)] = spec
     return found, frozenset(broken)
 
@@ -493,7 +496,6 @@ def _apps(rows: Iterable[App]) -> Iterable[LiveApp]:
         except Invalid as error:
             log.error("app %s cannot be read and is not served: %s", row.name, error.message)
             continue
-        assert isinstance(spec, AppSpec)
         resource = Resource("app", str(row.pk), row.name, dict(spec.labels), tuple(spec.public_paths))
         yield LiveApp(str(row.pk), row.name, row.host, spec, resource)
 
@@ -505,7 +507,6 @@ def _servers(rows: Iterable[Server]) -> Iterable[LiveServer]:
         except Invalid as error:
             log.error("server %s cannot be read and is not served: %s", row.name, error.message)
             continue
-        assert isinstance(spec, ServerSpec)
         resource = Resource("server", str(row.pk), row.name, dict(spec.labels))
         yield LiveServer(str(row.pk), row.name, row.enrolled_at is not None, spec, resource)
 

@@ -116,8 +116,10 @@ def monogram(name: str | None) -> str:
 @register.filter
 def pairs(labels: dict[str, Any] | None) -> list[tuple[str, str]]:
     """Labels in alphabetical order, lists joined by commas."""
-    shown = ((key, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-             for key, value in (labels or {}).items())
+    shown = (
+        (key, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+        for key, value in (labels or {}).items()
+    )
     return sorted(shown)
 
 
@@ -161,5 +163,3 @@ def sort_link(context: dict[str, Any], key: str, label: str, number: bool = Fals
 
 def _moment(at: Any) -> datetime:
     return at if isinstance(at, datetime) else datetime.fromtimestamp(float(at), UTC)
-
-
