@@ -1,0 +1,71 @@
+"""What every page of the shell shows: who is signed in, and the navigation their roles open."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.http import HttpRequest
+
+from broker import live as live_state
+from broker.policy import Attempt, Context, Permit, Resource, Subject
+from broker.services.decisions import subject_now
+
+# (heading, ((label, address, icon, the action that opens it or none), …))
+_NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
+    ("", (("What I can open", "/", "launcher", ""), ("My account", "/account", "account", ""))),
+    (
+        "Audit",
+        (
+            ("Events", "/console/events", "events", "event.list"),
+            ("Access sessions", "/console/sessions", "sessions", "session.list"),
+        ),
+    ),
+    (
+        "Administration",
+        (
+            ("Users", "/console/users", "users", "user.list"),
+            ("Groups", "/console/groups", "groups", "group.list"),
+            ("Roles", "/console/roles", "roles", "role.list"),
+            ("Apps", "/console/apps", "apps", "app.list"),
+            ("Servers", "/console/servers", "servers", "server.list"),
+            ("Locks", "/console/locks", "locks", "lock.list"),
+            ("Why?", "/console/why", "why", "role.read"),
+        ),
+    ),
+)
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """`me` and `nav` for base.html; empty for a page that nobody is signed in on."""
+    session = getattr(request, "login_session", None)
+    if session is None:
+        return {"me": {}, "nav": []}
+    user = session.user
+    subject = subject_now(str(session.pk))
+    return {
+        "me": {"name": user.username, "full_name": user.full_name},
+        "nav": list(_navigation(request.path, subject)) if subject else [],
+    }
+
+
+def may(subject: Subject | None, action: str, name: str = "") -> bool:
+    """Whether a subject may do an administrative action: to show a link or not, never instead of the check itself."""
+    resource = Resource(action.partition(".")[0], "", name)
+    attempt = Attempt(subject, action, resource, Context(time.time()))
+    return isinstance(live_state.current().decide(attempt), Permit)
+
+
+def _navigation(path: str, subject: Subject) -> Any:
+    for heading, items in _NAVIGATION:
+        shown = [
+            {"label": label, "url": url, "icon": icon, "current": _is_current(path, url)}
+            for label, url, icon, action in items
+            if not action or may(subject, action)
+        ]
+        if shown:
+            yield {"label": heading, "items": shown}
+
+
+def _is_current(path: str, url: str) -> bool:
+    return path == url or (url != "/" and path.startswith(url + "/"))
