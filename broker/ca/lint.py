@@ -35,6 +35,10 @@ class CheckedTemplate:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a CheckedTemplate does not change")
 
+    def __reduce_ex__(self, protocol: object) -> str:
+        # Copying and unpickling make objects without asking __init__.
+        raise TypeError("a CheckedTemplate is not copied or stored")
+
 
 def lint(template: CertificateTemplate, profile: Profile, now: int) -> CheckedTemplate:
     """Check a template against its profile at Unix time `now`; raises `Invalid` naming every problem."""
@@ -148,7 +152,9 @@ def _are_options(options: Any) -> bool:
 
 
 def _are_networks(value: str) -> bool:
-    """OpenSSH's list: no spaces, no host bits beyond the mask, which sshd would refuse at every login."""
+    """OpenSSH's list: no spaces, zones or host bits beyond the mask, which sshd would refuse at every login."""
+    if "%" in value:
+        return False
     try:
         return all(str(ipaddress.ip_network(part)).startswith(part) for part in value.split(","))
     except ValueError:
