@@ -107,7 +107,11 @@ def exact(at: datetime | float | None) -> str:
 @register.filter
 def monogram(name: str | None) -> str:
     """One or two letters that stand for a name: `grafana` → `Gr`, `build-bot` → `BB`."""
-    words = [word for word in str(name or "?").replace("_", "-").replace(".", "-").replace(" ", "-").split("-") if word]
+    words = [
+        word
+        for word in str(name or "?").replace("_", "-").replace(".", "-").replace(" ", "-").split("-")
+        if word
+    ]
     if not words:
         return "?"
     return (words[0][0] + words[1][0]).upper() if len(words) > 1 else words[0][:2].capitalize()
