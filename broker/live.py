@@ -200,7 +200,7 @@ class Live:
 
     def _reload_groups(self, idents: set[str]) -> None:
         members = {user.id for user in self.users.values() if not idents.isdisjoint(user.groups)}
-        members |= {str(pk) for pk in Membership.objects.filter(group__in=idents).values_list("user_id", flat=True)}
+        members |= {str(pk) for pk in Membership.objects.filter(group_id__in=idents).values_list("user_id", flat=True)}
         self._reload_users(members)
         self._reload_bindings(set())
 
@@ -459,7 +459,7 @@ def _users(idents: Iterable[str] | None = None) -> Iterable[LiveUser]:
     users = User.objects.all() if idents is None else User.objects.filter(pk__in=idents)
     memberships = Membership.objects.select_related("group")
     if idents is not None:
-        memberships = memberships.filter(user__in=idents)
+        memberships = memberships.filter(user_id__in=idents)
     groups: dict[UUID, dict[str, str]] = {}
     for membership in memberships:
         groups.setdefault(membership.user_id, {})[str(membership.group_id)] = membership.group.name

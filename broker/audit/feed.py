@@ -96,7 +96,7 @@ class Follower(threading.Thread):
                 client = redis.Redis.from_url(
                     settings.POSTERN.redis, socket_connect_timeout=0.2, socket_timeout=2.0, retry=None
                 )
-                self._pubsub = client.pubsub(ignore_subscribe_messages=False)
+                self._pubsub = client.pubsub()  # type: ignore[no-untyped-call]
                 self._pubsub.subscribe(CHANNEL)
             self._pubsub.get_message(timeout=settings.POSTERN.feed_poll)
         except (redis.RedisError, OSError, ValueError):

@@ -13,24 +13,24 @@ from broker.services.decisions import subject_now
 
 # (heading, ((label, address, icon, the action that opens it or none), …))
 _NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
-    ("", (("What I can open", "/", "launcher", ""), ("My account", "/account", "account", ""))),
+    ("", (("What I can open", "/", "app", ""), ("My account", "/account", "user", ""))),
     (
         "Audit",
         (
-            ("Events", "/console/events", "events", "event.list"),
-            ("Access sessions", "/console/sessions", "sessions", "session.list"),
+            ("Events", "/console/events", "event", "event.list"),
+            ("Access sessions", "/console/sessions", "session", "session.list"),
         ),
     ),
     (
         "Administration",
         (
             ("Users", "/console/users", "users", "user.list"),
-            ("Groups", "/console/groups", "groups", "group.list"),
-            ("Roles", "/console/roles", "roles", "role.list"),
-            ("Apps", "/console/apps", "apps", "app.list"),
-            ("Servers", "/console/servers", "servers", "server.list"),
-            ("Locks", "/console/locks", "locks", "lock.list"),
-            ("Why?", "/console/why", "why", "role.read"),
+            ("Groups", "/console/groups", "group", "group.list"),
+            ("Roles", "/console/roles", "role", "role.list"),
+            ("Apps", "/console/apps", "app", "app.list"),
+            ("Servers", "/console/servers", "server", "server.list"),
+            ("Locks", "/console/locks", "lock", "lock.list"),
+            ("Why?", "/console/why", "question", "role.read"),
         ),
     ),
 )
