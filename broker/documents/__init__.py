@@ -1,5 +1,8 @@
 """Documents: the YAML administrators write. Pure: text in, checked frozen values out."""
 
+from broker.documents.builtin import BUILTIN_ROLES
+from broker.documents.load import RawDocument, load_documents
+from broker.documents.parse import KINDS, parse, parse_all, parse_mapping, parse_text, to_document
 from broker.documents.spec import (
     AppSpec,
     BindingSpec,
@@ -13,16 +16,25 @@ from broker.documents.spec import (
 from broker.policy.role import AdminRule, Options, RoleSpec, Rules
 
 __all__ = [
+    "BUILTIN_ROLES",
+    "KINDS",
     "AdminRule",
     "AppSpec",
     "BindingSpec",
     "GroupSpec",
     "HeaderRewrite",
     "Options",
+    "RawDocument",
     "RoleSpec",
     "Rules",
     "ServerSpec",
     "Spec",
     "UpstreamTls",
     "UserSpec",
+    "load_documents",
+    "parse",
+    "parse_all",
+    "parse_mapping",
+    "parse_text",
+    "to_document",
 ]

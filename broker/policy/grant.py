@@ -36,7 +36,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grant:
-    """A role as one subject holds it. `via`: through what (`user:alice`, `group:ops`), `until` (Unix seconds): how long."""
+    """A role as one subject holds it; `via`: through what (`user:alice`, `group:ops`), `until`: how long (Unix time)."""
 
     role: str
     via: str

@@ -15,7 +15,7 @@ LOCK_TARGETS: frozenset[str] = frozenset(get_args(LockTarget))
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One lock. `name` is the target's (for a login session its id); `expires_at` in Unix seconds, None: until lifted."""
+    """One lock. `name` is the target's (a login session's id); `expires_at` in Unix seconds, None: until lifted."""
 
     id: str
     target: LockTarget
