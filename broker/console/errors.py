@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from broker.errors import Conflict, Denied, Invalid, NotFound, PosternError, Throttled, Unavailable
 
@@ -42,7 +42,9 @@ def error_page(request: HttpRequest, template: str, status: int, **context: Any)
     """An error page that stands alone: it needs no database and no style sheet."""
     context.setdefault("request_id", getattr(request, "request_id", ""))
     context.setdefault("home_url", "/")
-    return render(request, template, context, status=status)
+    context["csp_nonce"] = str(getattr(request, "csp_nonce", ""))
+    # not render(): the context processors ask the database, which may be what broke
+    return HttpResponse(render_to_string(template, context), status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -9,10 +9,18 @@ from django import forms
 from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import timezone
+from pytest_django import Settings
 
 from broker.console.templatetags import postern
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def static_files_without_hashes(settings: Settings) -> None:
+    """Hashed names need `collectstatic`, which is not what is tested here."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
 
 
 def render(text: str, **context: object) -> str:
