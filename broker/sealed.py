@@ -104,11 +104,17 @@ class _SealedField:
             return None
         if isinstance(value, Sealed):
             return value.text
-        # A clear value got here by update(), bulk_update() or a filter: none of them knows the row.
-        raise TypeError(f"{self} is written by save() and cannot be searched")
+        # A clear value got here by update() or bulk_update(), neither of which knows the row.
+        raise TypeError(f"{self} is written by save() alone")
 
     def get_db_prep_value(self, value: object, connection: object, prepared: bool = False) -> str | None:
         return value if prepared and isinstance(value, str) else self.get_prep_value(value)
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        # Some look-ups prepare nothing (contains), and would compare clear text with sealed in silence.
+        if lookup_name != "isnull":
+            raise TypeError(f"{self} cannot be searched")
+        return super().get_lookup(lookup_name)  # type: ignore[misc]
 
     def value_to_string(self, obj: models.Model) -> str:
         raise TypeError(f"{self} is not exported")
