@@ -13,7 +13,7 @@ from broker.ca.template import CertificateTemplate, Options
 from broker.ca.wire import Malformed
 from broker.errors import Invalid, Problem
 
-KEY_ID = re.compile(r"postern:[a-z]+(:[A-Za-z0-9_.@-]+)+")
+KEY_ID = re.compile(r"postern:[a-z]+(:[A-Za-z0-9_.@+-]+)+")
 MAX_KEY_ID = 255
 MAX_SERIAL = 2**63 - 1
 """The largest a signed 64-bit database column holds; OpenSSH would take one bit more."""
@@ -73,7 +73,7 @@ def _serial(template: CertificateTemplate, profile: Profile, now: int) -> Iterat
 def _key_id(template: CertificateTemplate, profile: Profile, now: int) -> Iterator[str]:
     key_id = template.key_id
     if not isinstance(key_id, str) or len(key_id) > MAX_KEY_ID or not KEY_ID.fullmatch(key_id):
-        yield "the key id must be postern:KIND:… of letters, digits and _ . @ - :"
+        yield "the key id must be postern:KIND:… of letters, digits and _ . @ + - :"
 
 
 def _key(template: CertificateTemplate, profile: Profile, now: int) -> Iterator[str]:

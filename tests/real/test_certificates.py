@@ -238,7 +238,7 @@ def test_a_certificate_for_db_1_opens_db_1(
 def test_a_terminal_is_given_only_when_granted(db_1: Sshd, authorities: Authorities, key: Path) -> None:
     """C05: what the certificate leaves out, sshd refuses."""
     for granted in (False, True):
-        certificate = authorities.access(public(key), pty=granted)
+        certificate = authorities.access(public(key), pty=granted, source_address="127.0.0.0/8,::1/128")
         ran = ssh(
             db_1,
             "tty",

@@ -159,6 +159,8 @@ def test_only_a_plain_login_at_a_plain_server_passes(login: str, server: str) ->
 def test_the_good_ones_pass() -> None:
     assert ca.problems_in(access(pty=True, forward_ports=True, source_address="10.0.0.1,fd00::/8"), ACCESS, NOW) == ()
     assert ca.problems_in(access(ttl=10**9), ACCESS, NOW + 30) == ()
+    assert ca.problems_in(access(subject_name="alice+ops@example.com"), ACCESS, NOW) == ()
+    assert ca.problems_in(access(source_address="127.0.0.0/8,::1/128"), ACCESS, NOW) == ()
     identity = ca.identity_template(serial=2, subject_name="build_bot", key=key(), now=NOW, ttl=3600)
     assert ca.problems_in(identity, IDENTITY, NOW) == ()
     names = ["db-1", "db-1.postern", "db_1.corp", "127.0.0.1", "fd00::1", "xn--bcher-kva.example", "10.0.0.5"]
