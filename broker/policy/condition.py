@@ -16,9 +16,8 @@ from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import cel
-
 from broker.policy.attempt import Attempt
+from broker.policy.engine import cel
 from broker.policy.reason import Reason
 
 MAX_SOURCE = 2048
