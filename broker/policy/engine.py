@@ -1,4 +1,4 @@
-"""The CEL engine, without the command line its package loads along: that would cost a second and 25 MB in each process."""
+"""The CEL engine, without the command line that its package loads along: that costs each process a second and 25 MB."""
 
 import sys
 from types import ModuleType

@@ -1,0 +1,38 @@
+"""`manage.py worker`: Celery's worker and its beat in one process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.beat import EmbeddedService, Scheduler
+from django.core.management.base import BaseCommand
+
+from broker.celery import app
+
+CONCURRENCY = 2
+BEAT_LOOKS_EVERY = 5.0
+
+
+class Command(BaseCommand):
+    """Runs the housekeeping. Several may run: each task may be done twice without harm."""
+
+    help = "Runs the housekeeping tasks (Celery's worker and beat)."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Until SIGTERM."""
+        # The scheduler must be named: otherwise the embedded beat keeps a file of its own.
+        beat = EmbeddedService(app, max_interval=BEAT_LOOKS_EVERY, thread=True, scheduler_cls=Scheduler)
+        beat.start()
+        worker = app.Worker(
+            pool_cls="threads",
+            concurrency=CONCURRENCY,
+            loglevel="WARNING",
+            quiet=True,
+            without_heartbeat=True,
+            without_mingle=True,
+            without_gossip=True,
+        )
+        try:
+            worker.start()
+        finally:
+            beat.stop()

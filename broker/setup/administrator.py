@@ -1,0 +1,47 @@
+"""The way in for the first administrator: a one-time link, told once."""
+
+from __future__ import annotations
+
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import Invite, User
+from accounts.services.invites import Link, invite_user
+from accounts.services.users import create_user
+from broker.audit.origin import system
+from broker.services.bindings import bind_role
+from broker.services.presets import ADMINISTRATOR
+
+USERNAME = "admin"
+AGAIN = f".venv/bin/python manage.py invite {USERNAME} --administrator"
+
+
+def ensure() -> list[str]:
+    """The lines that tell how the first administrator gets in; none once somebody did."""
+    if link := _first():
+        once = f"the link works once, until {link.expires_at:%H:%M} UTC, and is not shown again"
+        return [f"first administrator: open {link.url}", f"  you become the user {USERNAME}; {once}"]
+    if _anybody_enrolled():
+        return []
+    open_link = Invite.objects.filter(used_at=None, expires_at__gt=timezone.now()).order_by("-expires_at").first()
+    if open_link:
+        return [
+            f"no administrator has come in yet; the link printed before works until {open_link.expires_at:%H:%M} UTC"
+        ]
+    return [f"no administrator has come in yet, and the link has expired; print a new one: {AGAIN}"]
+
+
+@transaction.atomic
+def _first() -> Link | None:
+    if User.objects.exists():
+        return None
+    origin = system("setup")
+    user = create_user(origin, USERNAME)
+    bind_role(origin, ADMINISTRATOR, user=user, reason="the first administrator")
+    return invite_user(origin, user)
+
+
+def _anybody_enrolled() -> bool:
+    """Whether anybody has a password: it takes effect only at the end of an enrolment."""
+    return User.objects.exclude(password="").exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).exists()
