@@ -1,0 +1,93 @@
+"""admin get, admin rm: documents by kind and name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from postern import output, run
+from postern.errors import UsageProblem
+from postern.output import Format
+
+KINDS = {"role": "role", "binding": "role_binding", "role_binding": "role_binding"} | {
+    kind: kind for kind in ("user", "group", "app", "server")
+}
+Target = Annotated[
+    str, typer.Argument(metavar="KIND/NAME", help="KIND is one of role, role_binding, user, group, app, server.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(get)
+    app.command()(rm)
+
+
+def parted(target: str, name_needed: bool = True) -> tuple[str, str]:
+    """(kind, name) of `role/dev`, `roles`, `binding/x`; raises `UsageProblem`."""
+    kind, _, name = target.partition("/")
+    kind = KINDS.get(kind) or KINDS.get(kind.removesuffix("s"), "")
+    if not kind:
+        raise UsageProblem(
+            f"{target!r} begins with no kind of document", "kinds: role, role_binding, user, group, app, server"
+        )
+    if name_needed and not name:
+        raise UsageProblem(f"which {kind}?", f"write it like {kind}/NAME; list them with: postern admin get {kind}")
+    return kind, name
+
+
+def get(
+    context: typer.Context, target: Annotated[str, typer.Argument(metavar="KIND[/NAME]")], form: run.Output = None
+) -> None:
+    """Print documents: a table of a kind, or one as YAML that can be applied again.
+
+    \b
+    postern admin get roles
+    postern admin get role/dev > dev.yaml
+    postern admin get app -o yaml
+    """
+    kind, name = parted(target, name_needed=False)
+    ran = run.of(context)
+    if name:
+        document = ran.broker().get("admin", kind, name)
+        ran.show(document, lambda: output.yaml_text(document))
+        return
+    items = ran.broker().items("admin", kind)
+    if ran.form is Format.YAML:
+        print("---\n".join(output.yaml_text(item) for item in items), end="")
+    else:
+        ran.show(items, lambda: text(items))
+
+
+def text(items: Sequence[Mapping[str, Any]]) -> str:
+    """Documents as a table: name, labels, description."""
+    heads = [item.get("metadata") or {} for item in items]
+    rows = [(head.get("name"), head.get("labels") or {}, head.get("description")) for head in heads]
+    return (
+        output.table(("Name", "Labels", "Description"), rows)
+        if rows
+        else "none yet; make some with: postern admin apply -f FILE"
+    )
+
+
+def rm(context: typer.Context, target: Target, yes: run.Yes = False, form: run.Output = None) -> None:
+    """Remove a document, after saying which sessions that ends.
+
+    \b
+    postern admin rm role/dev
+    """
+    kind, name = parted(target)
+    ran = run.of(context)
+    broker = ran.broker()
+    if not yes:
+        would = broker.delete("admin", kind, name, dry_run="true")
+        run.confirm(f"remove {kind} {name}, which ends {output.sessions(count_of(would))}?", yes)
+    answer = broker.delete("admin", kind, name) or {}
+    ran.show(answer, lambda: f"removed {kind} {name}{output.ending(count_of(answer))}")
+
+
+def count_of(answer: Mapping[str, Any] | None) -> int:
+    """How many sessions an answer says end."""
+    ends = (answer or {}).get("ends_sessions") or 0
+    return len(ends) if isinstance(ends, list) else int(ends)
