@@ -37,11 +37,10 @@ def known_names(specs: Iterable[Spec]) -> Names:
 
 def require_references(specs: Sequence[Spec]) -> None:
     """Raise Invalid if one of them names what does not exist."""
-    problems = [problem for spec in specs for problem in problems_in(spec, known_names(specs))]
+    names = known_names(specs)
+    problems = [problem for spec in specs for problem in problems_in(spec, names)]
     if problems:
-        raise Invalid(
-            str(problems[0]) if len(problems) == 1 else "the document names what does not exist", "", problems
-        )
+        raise Invalid(str(problems[0]), "nothing was changed", problems)
 
 
 def problems_in(spec: Spec, names: Names, raw: RawDocument | None = None) -> list[Problem]:
@@ -53,9 +52,8 @@ def problems_in(spec: Spec, names: Names, raw: RawDocument | None = None) -> lis
     else:
         return []
     known = {"role": names.roles, "user": names.users, "machine": names.machines, "group": names.groups}
-    return [
-        _problem(path, kind, name, known[kind], raw) for path, kind, name in wanted if not _is_in(name, known[kind])
-    ]
+    missing = [item for item in wanted if not _is_in(item[2], known[item[1]])]
+    return [_problem(path, kind, name, known[kind], raw) for path, kind, name in missing]
 
 
 def _is_in(name: str, known: frozenset[str]) -> bool:
@@ -65,10 +63,10 @@ def _is_in(name: str, known: frozenset[str]) -> bool:
 def _problem(path: str, kind: str, name: str, known: frozenset[str], raw: RawDocument | None) -> Problem:
     near = get_close_matches(name, known, 1, 0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"make the {kind} first, or add its document"
-    source, line = (
-        (raw.source, raw.lines.get(path) or raw.lines.get(path.partition("[")[0]) or raw.line) if raw else ("", 0)
-    )
-    return Problem(f"there is no {kind} {name!r}", source, line, path, hint)
+    if raw is None:
+        return Problem(f"there is no {kind} {name!r}", path=path, hint=hint)
+    line = raw.lines.get(path) or raw.lines.get(path.partition("[")[0]) or raw.line
+    return Problem(f"there is no {kind} {name!r}", raw.source, line, path, hint)
 
 
 def _named(specs: Iterable[Spec], cls: type) -> frozenset[str]:

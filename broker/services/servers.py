@@ -1,4 +1,7 @@
-"""How servers are kept: rows with a checked document. What is here decides nothing and runs in the caller's transaction."""
+"""How servers are kept: rows with a checked document.
+
+What is here decides nothing and runs in the caller's transaction.
+"""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def user_documents(names: Collection[str] | None = None) -> dict[str, dict[str, 
 
 def users_who_sign_in() -> frozenset[str]:
     """The users who have a way in of their own, so that a file does not get to remove them by leaving them out."""
-    rows = User.objects.exclude(password="").exclude(password__startswith="!")
-    return frozenset(rows.values_list("username", flat=True))
+    rows = User.objects.exclude(password="")
+    return frozenset(row.username for row in rows if row.has_usable_password())
 
 
 def write_user(origin: Origin, spec: UserSpec) -> None:
