@@ -7,7 +7,7 @@ from django.db import transaction
 from broker.audit.event import RoleCreated, RoleUpdated
 from broker.audit.log import record
 from broker.audit.origin import system
-from broker.documents import builtin_roles
+from broker.documents import BUILTIN_ROLES, to_document
 from broker.errors import Conflict
 from broker.models import Role
 
@@ -18,8 +18,8 @@ AUDITOR = "auditor"
 @transaction.atomic
 def ensure_builtin_roles() -> None:
     """Make or bring up to date the built-in roles; does nothing when they are as they should be."""
-    for spec in builtin_roles():
-        document = spec.to_document()
+    for spec in BUILTIN_ROLES:
+        document = to_document(spec)
         row = Role.objects.select_for_update().filter(name=spec.name).first()
         if row is None:
             row = Role.objects.create(name=spec.name, document=document, builtin=True)

@@ -12,7 +12,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Group, LoginSession, Membership, User
-from broker import live as live_state
 from broker.audit.event import (
     BindingCreated,
     BindingDeleted,
@@ -25,7 +24,7 @@ from broker.audit.event import (
 )
 from broker.audit.log import record
 from broker.audit.origin import system
-from broker.live import Live
+from broker.live import Live, rows
 from broker.models import Binding, Lock, Role, Server
 from broker.policy import Attempt, Context, Decision, Denial, Permit, Reason
 
@@ -149,7 +148,7 @@ def test_what_is_taken_away_is_denied_at_the_next_question(
 def test_nothing_is_known_of_a_session_that_ended_while_it_was_fetched(world: World, monkeypatch: Any) -> None:
     """The race that would let an ended session live on: it ends between the query and its being remembered."""
     ident = str(world.session.pk)
-    real = live_state._logins
+    real = rows.logins
     calls = []
 
     def ends_meanwhile(idents: Any) -> Any:
@@ -160,7 +159,7 @@ def test_nothing_is_known_of_a_session_that_ended_while_it_was_fetched(world: Wo
             world.live.catch_up()
         return iter(found)
 
-    monkeypatch.setattr(live_state, "_logins", ends_meanwhile)
+    monkeypatch.setattr(rows, "logins", ends_meanwhile)
     login = world.live.fetch_login(ident)
     assert login is not None
     assert login.ended

@@ -1,0 +1,48 @@
+"""The live state: users, roles, resources, locks and sessions in memory, kept true by the feed.
+
+Everything is loaded at the start but sessions, which are loaded when first asked for. What an event touches is read
+anew from the database, so applying an event twice does no harm. Objects are replaced, never changed, so a reader needs
+no lock. Looking things up (`peek_*`) is memory only; what is not known must be fetched (`fetch_*`, database) by whoever
+may block.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from broker.live.state import Live
+from broker.live.values import LiveAccess, LiveApp, LiveBinding, LiveLogin, LiveServer, LiveUser
+
+__all__ = [
+    "Live",
+    "LiveAccess",
+    "LiveApp",
+    "LiveBinding",
+    "LiveLogin",
+    "LiveServer",
+    "LiveUser",
+    "current",
+    "forget",
+]
+
+_current: Live | None = None
+_making = threading.Lock()
+
+
+def current() -> Live:
+    """This process's live state, caught up with the log: for whoever has a database and must not act on old news."""
+    global _current
+    if _current is None:
+        with _making:
+            if _current is None:
+                live = Live()
+                live.load()
+                _current = live
+    _current.catch_up()
+    return _current
+
+
+def forget() -> None:
+    """Drop this process's state (between tests, and after a fork)."""
+    global _current
+    _current = None

@@ -1,0 +1,127 @@
+"""Rows of the database as values of the live state. What cannot be read is left out, loudly: it then allows nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from accounts.models import LoginSession, Membership, User
+from broker.documents import AppSpec, RoleSpec, ServerSpec, parse_mapping
+from broker.errors import Invalid
+from broker.live.values import LiveAccess, LiveApp, LiveBinding, LiveLogin, LiveServer, LiveUser
+from broker.models import AccessSession, App, Binding, Lock, Role, Server
+from broker.policy import Lock as LockValue
+from broker.policy import Locks, Resource
+
+log = logging.getLogger(__name__)
+S = TypeVar("S", RoleSpec, AppSpec, ServerSpec)
+
+
+def users(idents: Iterable[str] | None = None) -> Iterable[LiveUser]:
+    """All users, or these."""
+    found = User.objects.all() if idents is None else User.objects.filter(pk__in=idents)
+    memberships = Membership.objects.select_related("group")
+    if idents is not None:
+        memberships = memberships.filter(user_id__in=idents)
+    groups: dict[UUID, dict[str, str]] = {}
+    for membership in memberships:
+        groups.setdefault(membership.user_id, {})[str(membership.group_id)] = membership.group.name
+    for user in found:
+        traits = {name: tuple(values) for name, values in user.traits.items()}
+        in_groups = groups.get(user.pk, {})
+        yield LiveUser(str(user.pk), user.username, user.kind, user.is_active, traits, in_groups, user.email)
+
+
+def _read(row: Role | App | Server, kind: str, wanted: type[S]) -> S | None:
+    """The checked document of a row. None, and an error in the log, if it is damaged: it was checked when saved."""
+    try:
+        spec = parse_mapping(kind, row.document)
+    except Invalid as error:
+        log.error("%s %s cannot be read and opens nothing: %s", kind, row.name, error.message)
+        return None
+    return spec if isinstance(spec, wanted) else None
+
+
+def roles(found: Iterable[Role]) -> tuple[dict[str, RoleSpec], frozenset[str]]:
+    """The roles that can be read, and the ids of those that cannot."""
+    specs = {str(row.pk): _read(row, "role", RoleSpec) for row in found}
+    broken = frozenset(pk for pk, spec in specs.items() if spec is None)
+    return {pk: spec for pk, spec in specs.items() if spec is not None}, broken
+
+
+def bindings() -> Iterable[LiveBinding]:
+    """All bindings."""
+    for row in Binding.objects.all():
+        until = row.expires_at.timestamp() if row.expires_at else None
+        yield LiveBinding(str(row.pk), str(row.role_id), str(row.user_id or ""), str(row.group_id or ""), until)
+
+
+def apps(found: Iterable[App]) -> Iterable[LiveApp]:
+    """The apps that can be read."""
+    for row in found:
+        if spec := _read(row, "app", AppSpec):
+            public, slashes = tuple(spec.public_paths), spec.allow_encoded_slashes
+            resource = Resource("app", str(row.pk), row.name, dict(spec.labels), public, slashes)
+            yield LiveApp(str(row.pk), row.name, row.host, spec, resource)
+
+
+def servers(found: Iterable[Server]) -> Iterable[LiveServer]:
+    """The servers that can be read."""
+    for row in found:
+        if spec := _read(row, "server", ServerSpec):
+            resource = Resource("server", str(row.pk), row.name, dict(spec.labels))
+            yield LiveServer(str(row.pk), row.name, row.enrolled_at is not None, spec, resource)
+
+
+def locks() -> Locks:
+    """The locks nobody lifted; those that ended by themselves are told apart by their time."""
+    found = Lock.objects.filter(lifted_at=None)
+    return Locks(
+        LockValue(
+            id=str(row.pk),
+            target=row.target_kind,  # type: ignore[arg-type]
+            name=row.target_name,
+            expires_at=row.expires_at.timestamp() if row.expires_at else None,
+            message=row.reason,
+        )
+        for row in found
+    )
+
+
+def logins(idents: Iterable[str]) -> Iterable[LiveLogin]:
+    """These login sessions, ended ones too."""
+    try:
+        found = list(LoginSession.objects.filter(pk__in=idents))
+    except ValidationError:
+        return
+    idle = settings.POSTERN.session_idle
+    for row in found:
+        yield LiveLogin(
+            id=str(row.pk),
+            user_id=str(row.user_id),
+            started_at=row.created_at.timestamp(),
+            expires_at=row.expires_at.timestamp(),
+            idle_at=row.last_seen_at.timestamp() + idle,
+            amr=frozenset(row.amr),
+            mfa_at=row.mfa_at.timestamp() if row.mfa_at else None,
+            ended=row.ended_at is not None,
+        )
+
+
+def access(row: AccessSession) -> LiveAccess:
+    """One access session."""
+    return LiveAccess(
+        id=str(row.pk),
+        token_hash=row.token_hash or "",
+        credential=row.credential,
+        login_id=str(row.login_session_id),
+        user_id=str(row.user_id),
+        resource_id=str(row.resource_id),
+        expires_at=row.expires_at.timestamp(),
+        ended=row.ended_at is not None,
+    )
