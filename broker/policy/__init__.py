@@ -5,6 +5,7 @@ from broker.policy.decide import decide
 from broker.policy.decision import Decision, Denial, Permit
 from broker.policy.explain import Explanation, Tried, explain
 from broker.policy.grant import Grant, compile_role
+from broker.policy.grantset import GrantSet
 from broker.policy.lock import NO_LOCKS, Lock, Locks
 from broker.policy.path import canonical_path
 from broker.policy.reason import Reason
@@ -19,6 +20,7 @@ __all__ = [
     "Denial",
     "Explanation",
     "Grant",
+    "GrantSet",
     "Lock",
     "Locks",
     "Login",

@@ -1,16 +1,17 @@
-"""The criteria a grant is held against: each a small function that answers None for met, or the reason it is not.
+"""The criteria grants are held against: each narrows a mask of grants, in a fixed order, and notes why others fell out.
 
 `decide()` and `explain()` ask the same functions, so that an explanation cannot tell another story than the decision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from broker.policy.attempt import APP_REQUEST, SSH_SESSION, Attempt
 from broker.policy.grant import ANY, Grant, Side
+from broker.policy.grantset import GrantSet
 from broker.policy.path import denial_forms
-from broker.policy.pattern import any_glob
+from broker.policy.pattern import any_matches
 from broker.policy.reason import Reason
 
 # How near to a yes each failure is: the reason told first is that of the role that came nearest.
@@ -31,67 +32,107 @@ NEARNESS: Mapping[Reason, int] = {
     )
 }
 
-
-def app_failure(allow: Side, attempt: Attempt, path: str) -> Reason | None:
-    """Why this side of a role does not allow a web request."""
-    if not allow.apps.matches(attempt.resource.labels):
-        return Reason.LABELS_DO_NOT_MATCH
-    if allow.paths and not any_glob(allow.paths, path):
-        return Reason.PATH_NOT_ALLOWED
-    if attempt.method not in allow.methods:
-        return Reason.METHOD_NOT_ALLOWED
-    return condition_failure(allow, attempt) if allow.conditions else None
+Fell = list[tuple[Reason, int]]
+"""Why grants fell out: reasons with the masks of the grants."""
 
 
-def ssh_failure(allow: Side, attempt: Attempt, path: str) -> Reason | None:
-    """Why it does not allow an SSH session."""
-    if not allow.servers.matches(attempt.resource.labels):
-        return Reason.LABELS_DO_NOT_MATCH
-    if attempt.login not in allow.logins:
-        return Reason.LOGIN_NOT_ALLOWED
-    return condition_failure(allow, attempt) if allow.conditions else None
+def allowing(grants: GrantSet, attempt: Attempt, path: str, fell: Fell) -> int:
+    """The mask of the grants that allow the attempt; `fell` gets why the others do not."""
+    if attempt.action == APP_REQUEST:
+        mask = _for_request(grants, attempt, path, fell)
+    elif attempt.action == SSH_SESSION:
+        mask = _for_session(grants, attempt, fell)
+    else:
+        mask = _narrow(grants.all, grants.actions.get(attempt.action, 0), Reason.ACTION_NOT_ALLOWED, fell)
+    if mask & grants.conditional:
+        mask = _whose_conditions_hold(grants, attempt, mask, fell)
+    if mask & grants.timed:
+        mask = _not_expired(grants, attempt.context.at, mask, fell)
+    return mask
 
 
-def admin_failure(allow: Side, attempt: Attempt, path: str) -> Reason | None:
-    """Why it does not allow an administrative action."""
-    if attempt.action not in allow.actions:
-        return Reason.ACTION_NOT_ALLOWED
-    return condition_failure(allow, attempt) if allow.conditions else None
+def _for_request(grants: GrantSet, attempt: Attempt, path: str, fell: Fell) -> int:
+    mask = _narrow(grants.all, grants.apps.matching(attempt.resource.labels), Reason.LABELS_DO_NOT_MATCH, fell)
+    if mask & grants.pathed:
+        mask = _narrow(mask, _opening(grants, mask, path), Reason.PATH_NOT_ALLOWED, fell)
+    return _narrow(mask, grants.methods.get(attempt.method, 0), Reason.METHOD_NOT_ALLOWED, fell)
 
 
-def condition_failure(allow: Side, attempt: Attempt) -> Reason | None:
+def _for_session(grants: GrantSet, attempt: Attempt, fell: Fell) -> int:
+    mask = _narrow(grants.all, grants.servers.matching(attempt.resource.labels), Reason.LABELS_DO_NOT_MATCH, fell)
+    return _narrow(mask, grants.logins.get(attempt.login, 0), Reason.LOGIN_NOT_ALLOWED, fell)
+
+
+def _narrow(mask: int, meeting: int, reason: Reason, fell: Fell) -> int:
+    out = mask & ~meeting
+    if out:
+        fell.append((reason, out))
+    return mask & meeting
+
+
+def _opening(grants: GrantSet, mask: int, path: str) -> int:
+    """The grants of a mask that open a path: all that name no paths, and those of which one matches."""
+    opening = mask & ~grants.pathed
+    rest = mask & grants.pathed
+    while rest:
+        low = rest & -rest
+        if any_matches(grants.grants[low.bit_length() - 1].allow.paths, path):
+            opening |= low
+        rest ^= low
+    return opening
+
+
+def _whose_conditions_hold(grants: GrantSet, attempt: Attempt, mask: int, fell: Fell) -> int:
+    rest = mask & grants.conditional
+    while rest:
+        low = rest & -rest
+        failure = condition_failure(grants.grants[low.bit_length() - 1].allow, attempt)
+        if failure is not None:
+            mask = _narrow(mask, ~low, failure, fell)
+        rest ^= low
+    return mask
+
+
+def _not_expired(grants: GrantSet, at: float, mask: int, fell: Fell) -> int:
+    rest = mask & grants.timed
+    while rest:
+        low = rest & -rest
+        if not grants.grants[low.bit_length() - 1].is_held(at):
+            mask = _narrow(mask, ~low, Reason.BINDING_EXPIRED, fell)
+        rest ^= low
+    return mask
+
+
+def condition_failure(side: Side, attempt: Attempt) -> Reason | None:
     """The first condition that is false or cannot be answered."""
-    for condition in allow.conditions:
+    for condition in side.conditions:
         if failure := condition.failure(attempt):
             return failure
     return None
 
 
-Failure = Callable[[Side, Attempt, str], Reason | None]
-_FAILURES: Mapping[str, Failure] = {APP_REQUEST: app_failure, SSH_SESSION: ssh_failure}
+def denying(grants: GrantSet, attempt: Attempt, path: str) -> Grant | None:
+    """The first held grant whose deny side names the attempt."""
+    if attempt.action == APP_REQUEST:
+        for grant, deny in grants.denying_apps:
+            if (deny.bare or _names_request(deny, attempt, path)) and _is_in_force(grant, deny, attempt):
+                return grant
+    elif attempt.action == SSH_SESSION:
+        for grant, deny in grants.denying_servers:
+            if (deny.bare or _names_session(deny, attempt)) and _is_in_force(grant, deny, attempt):
+                return grant
+    else:
+        for grant, deny in grants.denying_rest:
+            if (deny.bare or attempt.action in deny.actions) and _is_in_force(grant, deny, attempt):
+                return grant
+    return None
 
 
-def failure_for(action: str) -> Failure:
-    """The criterion for an action."""
-    return _FAILURES.get(action, admin_failure)
-
-
-def is_denied(deny: Side, attempt: Attempt, path: str) -> bool:
-    """Whether this side of a role denies the attempt. A condition that cannot be answered counts as true."""
-    if not _names(deny, attempt, path):
+def _is_in_force(grant: Grant, deny: Side, attempt: Attempt) -> bool:
+    """Whether the role is held still and none of its deny conditions is false; one without an answer counts as true."""
+    if not grant.is_held(attempt.context.at):
         return False
     return all(condition.failure(attempt) is not Reason.CONDITION_FALSE for condition in deny.conditions)
-
-
-def _names(deny: Side, attempt: Attempt, path: str) -> bool:
-    """Whether the attempt is among what is denied; nothing but conditions means everything."""
-    if deny.bare:
-        return True
-    if attempt.action == SSH_SESSION:
-        return _names_session(deny, attempt)
-    if attempt.action == APP_REQUEST:
-        return _names_request(deny, attempt, path)
-    return attempt.action in deny.actions
 
 
 def _names_session(deny: Side, attempt: Attempt) -> bool:
@@ -100,20 +141,9 @@ def _names_session(deny: Side, attempt: Attempt) -> bool:
 
 
 def _names_request(deny: Side, attempt: Attempt, path: str) -> bool:
-    """Labels, paths and methods narrow each other; at least one has to be written."""
-    if not (deny.apps or deny.paths or deny.methods):
-        return False
-    if deny.apps and not deny.apps.matches(attempt.resource.labels):
+    """Labels, paths and methods narrow each other; at least one of them is written."""
+    if deny.apps.selects and not deny.apps.matches(attempt.resource.labels):
         return False
     if deny.methods and attempt.method not in deny.methods:
         return False
-    return not deny.paths or any(any_glob(deny.paths, form) for form in denial_forms(path))
-
-
-def denying(grants: Sequence[Grant], attempt: Attempt, path: str) -> Grant | None:
-    """The first held grant whose deny side names the attempt."""
-    at = attempt.context.at
-    for grant in grants:
-        if grant.deny is not None and grant.is_held(at) and is_denied(grant.deny, attempt, path):
-            return grant
-    return None
+    return not deny.paths or any(any_matches(deny.paths, form) for form in denial_forms(path))

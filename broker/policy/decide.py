@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from broker.policy.attempt import (
     ACTIONS,
@@ -15,29 +14,40 @@ from broker.policy.attempt import (
     Login,
     Subject,
 )
-from broker.policy.criteria import NEARNESS, denying, failure_for
+from broker.policy.criteria import NEARNESS, Fell, allowing, denying
 from broker.policy.decision import Decision, Denial
 from broker.policy.grant import Grant
+from broker.policy.grantset import GrantSet, ready
 from broker.policy.lock import NO_LOCKS, Locks
 from broker.policy.method import KNOWN
 from broker.policy.path import canonical_path, path_pattern
 from broker.policy.reason import Reason
-from broker.policy.terms import gate_of, permit_by_roles, permit_public, permit_signed_in
+from broker.policy.terms import (
+    MACHINE_DEFAULTS,
+    PERSON_DEFAULTS,
+    permit_by_roles,
+    permit_public,
+    permit_signed_in,
+    strictest,
+)
 
 _KIND_OF = {APP_REQUEST: "app", SSH_SESSION: "server"}
 _NEEDS_NO_ROLE = frozenset({CERTIFICATE_ISSUE, CONSOLE_OPEN})
 
 
 def decide(attempt: Attempt, grants: Sequence[Grant], locks: Locks = NO_LOCKS) -> Decision:
-    """Whether an attempt is permitted, under which terms, or why not. Anything that goes wrong is a Denial."""
+    """Whether an attempt is permitted, under which terms, or why not. Anything that goes wrong is a Denial.
+
+    Who asks often about one subject keeps the grants as a `GrantSet`.
+    """
     try:
-        return _decide(attempt, grants, locks)
+        return _decide(attempt, ready(grants), locks)
     except Exception as error:
         return Denial((Reason.POLICY_ERROR,), detail=type(error).__name__)
 
 
-def _decide(attempt: Attempt, grants: Sequence[Grant], locks: Locks) -> Decision:
-    if refused := refusal(attempt, grants, locks):
+def _decide(attempt: Attempt, held: GrantSet, locks: Locks) -> Decision:
+    if refused := refusal(attempt, held, locks):
         return refused
     path = ""
     if attempt.action == APP_REQUEST:
@@ -47,7 +57,7 @@ def _decide(attempt: Attempt, grants: Sequence[Grant], locks: Locks) -> Decision
         if found is None:
             return Denial((Reason.AMBIGUOUS_PATH,))
         path = found
-    decision = _decide_for_subject(attempt, grants, path)
+    decision = _decide_for_subject(attempt, held, path)
     if isinstance(decision, Denial) and path and is_public(attempt, path):
         return permit_public(attempt)
     return decision
@@ -73,35 +83,51 @@ def is_public(attempt: Attempt, path: str) -> bool:
     return any(path_pattern(pattern).matches(path) for pattern in attempt.resource.public_paths)
 
 
-def _decide_for_subject(attempt: Attempt, grants: Sequence[Grant], path: str) -> Decision:
-    standing = standing_of(attempt)
-    if isinstance(standing, Denial):
-        return standing
+def _decide_for_subject(attempt: Attempt, held: GrantSet, path: str) -> Decision:
+    login = standing_of(attempt)
+    if isinstance(login, Denial):
+        return login
     if attempt.action in _NEEDS_NO_ROLE:
-        if attempt.action == CONSOLE_OPEN and standing.subject.kind != "person":
+        if attempt.action == CONSOLE_OPEN and _is_machine(attempt.subject):
             return Denial((Reason.ACTION_NOT_ALLOWED,))
-        return permit_signed_in(attempt, standing.login)
-    if denier := denying(grants, attempt, path):
+        return permit_signed_in(attempt, login)
+    if denier := denying(held, attempt, path):
         return Denial((Reason.DENIED_BY_ROLE,), role=denier.role)
-    allowing, failures = sort_out(grants, attempt, path)
-    if not allowing:
-        return Denial(tuple(sorted(failures, key=NEARNESS.__getitem__, reverse=True)) or (Reason.NO_ROLE,))
-    gate = gate_of(allowing)
-    if failure := gate.failure(standing.login, attempt.context.at):
+    fell: Fell = []
+    mask = allowing(held, attempt, path, fell)
+    if not mask:
+        return Denial(tuple(sorted({reason for reason, _ in fell}, key=_nearness)) or (Reason.NO_ROLE,))
+    return _on_terms(attempt, login, held.of(mask))
+
+
+def _on_terms(attempt: Attempt, login: Login, grants: list[Grant]) -> Decision:
+    """The permit that these grants give together, if the login session fulfils what they demand."""
+    terms = strictest([grant.terms for grant in grants])
+    if failure := terms.failure(login, attempt.context.at):
         return Denial((failure,))
-    return permit_by_roles(attempt, standing.subject, allowing, gate.ends_at(standing.login))
+    ends_at = terms.end_of(login)
+    roles: dict[str, None] = {}
+    for grant in grants:
+        roles[grant.role] = None
+        if grant.until is not None and grant.until < ends_at:
+            ends_at = grant.until
+    defaults = MACHINE_DEFAULTS if _is_machine(attempt.subject) else PERSON_DEFAULTS
+    return permit_by_roles(attempt, tuple(roles), terms, ends_at, defaults)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A subject in good standing, with the login session that proves it."""
-
-    subject: Subject
-    login: Login
+def _is_machine(subject: Subject | None) -> bool:
+    return subject is not None and subject.kind == "machine"
 
 
-def standing_of(attempt: Attempt) -> Standing | Denial:
-    """Who asks, if they are signed in, enabled, and (being a person) have given a second factor."""
+def _nearness(reason: Reason) -> int:
+    return -NEARNESS[reason]
+
+
+def standing_of(attempt: Attempt) -> Login | Denial:
+    """The login session that the subject acts under, if they are enabled, signed in and gave a second factor.
+
+    Machines prove themselves by how they joined; a second factor is for people.
+    """
     subject = attempt.subject
     if subject is None:
         return Denial((Reason.NOT_SIGNED_IN,))
@@ -112,23 +138,6 @@ def standing_of(attempt: Attempt) -> Standing | Denial:
         return Denial((Reason.NOT_SIGNED_IN,))
     if attempt.context.at >= login.expires_at:
         return Denial((Reason.SESSION_EXPIRED,))
-    if login.mfa_at is None and subject.kind == "person":
+    if login.mfa_at is None and subject.kind != "machine":
         return Denial((Reason.MFA_REQUIRED,))
-    return Standing(subject, login)
-
-
-def sort_out(grants: Sequence[Grant], attempt: Attempt, path: str) -> tuple[list[Grant], set[Reason]]:
-    """The grants that allow the attempt, and why the others do not."""
-    at = attempt.context.at
-    failure_of = failure_for(attempt.action)
-    allowing: list[Grant] = []
-    failures: set[Reason] = set()
-    for grant in grants:
-        failure = failure_of(grant.allow, attempt, path)
-        if failure is None and grant.until is not None and at >= grant.until:
-            failure = Reason.BINDING_EXPIRED
-        if failure is None:
-            allowing.append(grant)
-        else:
-            failures.add(failure)
-    return allowing, failures
+    return login

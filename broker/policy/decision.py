@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from broker.policy.reason import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(NamedTuple):
     """A yes. `roles` allowed it; `until` (Unix seconds) is when it must be asked again at the latest.
 
     `ends_at` (Unix seconds) is when what was granted ends whatever happens, and `max_ttl` is how many seconds a
@@ -29,7 +29,11 @@ class Permit:
     forward_x11: bool = False
     file_copy: bool = False
     pin_source: bool = True
-    permitted = True
+
+    @property
+    def permitted(self) -> Literal[True]:
+        """So that a caller need not look at the type."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,11 @@ class Denial:
     reasons: tuple[Reason, ...]
     role: str = ""
     detail: str = ""
-    permitted = False
+
+    @property
+    def permitted(self) -> Literal[False]:
+        """So that a caller need not look at the type."""
+        return False
 
 
 Decision = Permit | Denial

@@ -8,14 +8,14 @@ from typing import Literal
 
 from broker.policy.attempt import APP_REQUEST, SSH_SESSION, Attempt, Login
 from broker.policy.condition import Condition
-from broker.policy.criteria import failure_for, is_denied
+from broker.policy.criteria import Fell, allowing, denying
 from broker.policy.decide import decide
 from broker.policy.decision import Decision, Denial
 from broker.policy.grant import Grant
+from broker.policy.grantset import GrantSet
 from broker.policy.lock import NO_LOCKS, Locks
 from broker.policy.path import canonical_path
 from broker.policy.reason import Reason
-from broker.policy.terms import gate_of
 from broker.policy.words import attempted, hint_of, text_of
 
 Outcome = Literal["allows", "denies", "does-not-allow", "terms-not-met"]
@@ -64,17 +64,17 @@ def _try_all(attempt: Attempt, grants: Sequence[Grant]) -> tuple[Tried, ...]:
 
 def _try(grant: Grant, attempt: Attempt, path: str) -> Tried:
     at = attempt.context.at
-    if grant.deny is not None and grant.is_held(at) and is_denied(grant.deny, attempt, path):
+    alone = GrantSet((grant,))
+    if denying(alone, attempt, path):
         text = f"denies {attempted(attempt)}"
         return Tried(grant.role, grant.via, "denies", Reason.DENIED_BY_ROLE, text)
-    failure = failure_for(attempt.action)(grant.allow, attempt, path)
-    if failure is None and not grant.is_held(at):
-        failure = Reason.BINDING_EXPIRED
-    if failure is not None:
+    fell: Fell = []
+    if not allowing(alone, attempt, path, fell):
+        failure = fell[0][0]
         return Tried(grant.role, grant.via, "does-not-allow", failure, _failed_text(failure, grant, attempt))
     login = attempt.subject.login if attempt.subject else None
-    if login is not None and (failure := gate_of([grant]).failure(login, at)):
-        return Tried(grant.role, grant.via, "terms-not-met", failure, _terms_text(failure, grant, login, at))
+    if login is not None and (unmet := grant.terms.failure(login, at)):
+        return Tried(grant.role, grant.via, "terms-not-met", unmet, _terms_text(unmet, grant, login, at))
     return Tried(grant.role, grant.via, "allows", None, f"allows {attempted(attempt)}")
 
 
@@ -101,7 +101,7 @@ def _failed_text(failure: Reason, grant: Grant, attempt: Attempt) -> str:
 
 def _labels_text(grant: Grant, attempt: Attempt) -> str:
     selector = grant.allow.servers if attempt.action == SSH_SESSION else grant.allow.apps
-    if not selector:
+    if not selector.selects:
         return f"opens no {attempt.resource.kind}s"
     key = selector.first_mismatch(attempt.resource.labels)
     has = attempt.resource.labels.get(key)
@@ -121,14 +121,14 @@ def _condition_text(conditions: Sequence[Condition], attempt: Attempt) -> str:
 
 
 def _terms_text(failure: Reason, grant: Grant, login: Login, at: float) -> str:
-    options = grant.options
+    terms = grant.terms
     match failure:
-        case Reason.SESSION_TOO_OLD if options and options.max_session_ttl is not None:
+        case Reason.SESSION_TOO_OLD:
             age = at - login.started_at
-            return f"wants a login session younger than {options.max_session_ttl:.0f} s; it is {age:.0f} s old"
+            return f"wants a login session younger than {terms.max_age:.0f} s; it is {age:.0f} s old"
         case Reason.MFA_TOO_OLD if login.mfa_at is not None:
-            within = gate_of([grant]).mfa_within
-            return f"wants a second factor at most {within:.0f} s ago; it was {at - login.mfa_at:.0f} s ago"
+            since = at - login.mfa_at
+            return f"wants a second factor at most {terms.mfa_within:.0f} s ago; it was {since:.0f} s ago"
         case Reason.MFA_KIND:
             return "wants a phishing-resistant second factor"
         case _:

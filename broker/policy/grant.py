@@ -10,9 +10,10 @@ from broker.policy.condition import Condition, compile_condition
 from broker.policy.login import is_login
 from broker.policy.method import STANDARD, with_head
 from broker.policy.path import denial_pattern, path_pattern
-from broker.policy.pattern import Glob, Pattern, Selector, Values, compile_regex, is_regex
-from broker.policy.role import AdminRule, LabelPatterns, Options, RoleSpec, Rules
+from broker.policy.pattern import Exact, Pattern, Selector, Values, compile_regex, is_regex, pattern_of
+from broker.policy.role import AdminRule, LabelPatterns, RoleSpec, Rules
 from broker.policy.template import Traits, parse_template
+from broker.policy.terms import Terms, terms_of
 
 ANY = "*"
 
@@ -27,7 +28,7 @@ class Side:
     logins: frozenset[str]
     servers: Selector
     apps: Selector
-    paths: tuple[Glob, ...]
+    paths: tuple[Pattern, ...]
     methods: frozenset[str]
     actions: frozenset[str]
     conditions: tuple[Condition, ...]
@@ -36,14 +37,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grant:
-    """A role as one subject holds it; `via`: through what (`user:alice`, `group:ops`), `until`: how long (Unix time)."""
+    """A role as one subject holds it; `via`: through what (`user:alice`, `group:ops`), `until`: Unix time or None."""
 
     role: str
     via: str
     until: float | None
     allow: Side
     deny: Side | None
-    options: Options | None
+    terms: Terms
 
     def is_held(self, at: float) -> bool:
         return self.until is None or at < self.until
@@ -52,8 +53,7 @@ class Grant:
 def compile_role(spec: RoleSpec, traits: Traits, *, via: str = "", until: float | None = None) -> Grant:
     """The grant that a checked role makes for a subject with these traits."""
     deny = None if spec.deny == Rules() else _deny_side(spec.deny, traits)
-    options = None if spec.options == Options() else spec.options
-    return Grant(spec.name, via, until, _allow_side(spec.allow, traits), deny, options)
+    return Grant(spec.name, via, until, _allow_side(spec.allow, traits), deny, terms_of(spec.options))
 
 
 def _allow_side(rules: Rules, traits: Traits) -> Side:
@@ -109,10 +109,11 @@ def _join(before: list[str], value: str, after: list[str]) -> list[str]:
 
 
 def _add_glob(literals: set[str], patterns: list[Pattern], pieces: Sequence[str]) -> None:
-    if len(pieces) == 1:
-        literals.add(pieces[0])
+    pattern = pattern_of(pieces)
+    if isinstance(pattern, Exact):
+        literals.add(pattern.text)
     else:
-        patterns.append(Glob(tuple(pieces)))
+        patterns.append(pattern)
 
 
 def _fill_all(texts: Iterable[str], traits: Traits) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,55 +30,75 @@ class Lock:
 class Locks:
     """All locks, indexed by target for quick look-up. Immutable: make a new one when a lock comes or goes."""
 
-    __slots__ = ("_by_target", "_roles")
+    __slots__ = ("_by_target",)
 
     def __init__(self, locks: Iterable[Lock] = ()) -> None:
-        by_target: dict[tuple[str, str], tuple[Lock, ...]] = {}
+        by_target: dict[str, dict[str, tuple[Lock, ...]]] = {}
         for lock in locks:
-            key = (lock.target, lock.name)
-            by_target[key] = (*by_target.get(key, ()), lock)
+            names = by_target.setdefault(lock.target, {})
+            names[lock.name] = (*names.get(lock.name, ()), lock)
         self._by_target = by_target
-        self._roles = any(target == "role" for target, _ in by_target)
 
     def __iter__(self) -> Iterator[Lock]:
-        return (lock for locks in self._by_target.values() for lock in locks)
+        return (lock for names in self._by_target.values() for locks in names.values() for lock in locks)
 
     def __bool__(self) -> bool:
         return bool(self._by_target)
 
     def on(self, attempt: Attempt, grants: Sequence[Grant]) -> Lock | None:
         """The first lock that stops this attempt: on what is used, on who uses it, or on a role they hold."""
-        if not self._by_target:
-            return None
-        at = attempt.context.at
-        for key in _targets(attempt):
-            if lock := self._standing(key, at):
-                return lock
-        if self._roles:
-            for grant in grants:
-                if grant.is_held(at) and (lock := self._standing(("role", grant.role), at)):
-                    return lock
+        for target, locked in self._by_target.items():
+            for name in _INVOLVED[target](attempt, grants):
+                if name in locked:
+                    for lock in locked[name]:
+                        if lock.stands(attempt.context.at):
+                            return lock
         return None
 
-    def _standing(self, key: tuple[str, str], at: float) -> Lock | None:
-        return next((lock for lock in self._by_target.get(key, ()) if lock.stands(at)), None)
+
+Involved = Callable[[Attempt, Sequence[Grant]], Iterable[str]]
+"""The names of one kind of target that an attempt involves."""
 
 
-def _targets(attempt: Attempt) -> Iterator[tuple[str, str]]:
-    """What a lock could name. Administering a locked app or server stays possible, or nobody could mend it."""
-    if attempt.action == APP_REQUEST:
-        yield "app", attempt.resource.name
-    elif attempt.action == SSH_SESSION:
-        yield "server", attempt.resource.name
-        yield "login", attempt.login
+def _app(attempt: Attempt, grants: Sequence[Grant]) -> Iterable[str]:
+    """Administering a locked app stays possible, or nobody could mend it."""
+    return (attempt.resource.name,) if attempt.action == APP_REQUEST else ()
+
+
+def _server(attempt: Attempt, grants: Sequence[Grant]) -> Iterable[str]:
+    return (attempt.resource.name,) if attempt.action == SSH_SESSION else ()
+
+
+def _login(attempt: Attempt, grants: Sequence[Grant]) -> Iterable[str]:
+    return (attempt.login,) if attempt.action == SSH_SESSION else ()
+
+
+def _user(attempt: Attempt, grants: Sequence[Grant]) -> Iterable[str]:
+    return (attempt.subject.name,) if attempt.subject is not None else ()
+
+
+def _group(attempt: Attempt, grants: Sequence[Grant]) -> Iterable[str]:
+    return attempt.subject.groups if attempt.subject is not None else ()
+
+
+def _role(attempt: Attempt, grants: Sequence[Grant]) -> Iterable[str]:
+    """Whoever holds a locked role is locked, as in Teleport."""
+    return [grant.role for grant in grants if grant.is_held(attempt.context.at)]
+
+
+def _login_session(attempt: Attempt, grants: Sequence[Grant]) -> Iterable[str]:
     subject = attempt.subject
-    if subject is None:
-        return
-    yield "user", subject.name
-    if subject.login is not None:
-        yield "login_session", subject.login.id
-    for group in sorted(subject.groups):
-        yield "group", group
+    return (subject.login.id,) if subject is not None and subject.login is not None else ()
 
+
+_INVOLVED: Mapping[str, Involved] = {
+    "app": _app,
+    "server": _server,
+    "login": _login,
+    "user": _user,
+    "group": _group,
+    "role": _role,
+    "login_session": _login_session,
+}
 
 NO_LOCKS = Locks()

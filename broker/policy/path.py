@@ -11,7 +11,7 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import quote
 
-from broker.policy.pattern import Glob
+from broker.policy.pattern import Pattern, pattern_of
 
 MAX_TARGET = 16 * 1024
 ENCODED_SLASH = "%2F"
@@ -95,20 +95,20 @@ def encoded_path(path: str) -> str:
 
 
 @lru_cache(maxsize=16384)
-def path_pattern(text: str) -> Glob:
+def path_pattern(text: str) -> Pattern:
     """A path pattern from a role; raises ValueError with words when no canonical path could ever match it."""
     if not text.startswith("/"):
         raise ValueError("a path begins with /")
     if canonical_path(encoded_path(text), encoded_slashes=True) != text:
         raise ValueError("a path is written decoded, without query, //, dot segments, ; or \\")
-    return Glob(tuple(text.split("*")))
+    return pattern_of(text.split("*"))
 
 
 @lru_cache(maxsize=16384)
-def denial_pattern(text: str) -> Glob:
+def denial_pattern(text: str) -> Pattern:
     """The same for a deny rule, which compares in the wide form of `denial_forms()`."""
     path_pattern(text)
-    return Glob(tuple(_trim(_wide(text)).split("*")))
+    return pattern_of(_trim(_wide(text)).split("*"))
 
 
 def denial_forms(path: str) -> tuple[str, ...]:

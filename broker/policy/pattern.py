@@ -8,24 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_REGEX = 256
 # A repeated group that itself repeats can take exponential time: `(a+)+`.
 NESTED_REPEAT = re.compile(r"[*+}][^()]*\)[*+{?]")
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
-    """Pieces of literal text with any run of characters between them. Linear in the value's length."""
+class Glob(NamedTuple):
+    """Literal text at the start, in between, and at the end, with any run of characters where they part."""
 
-    pieces: tuple[str, ...]
+    first: str
+    middle: tuple[str, ...]
+    last: str
 
     def matches(self, value: str) -> bool:
-        first, *middle, last = self.pieces
-        if len(value) < len(first) + len(last) or not value.startswith(first) or not value.endswith(last):
+        """Whether the whole value is such a text; one pass over it, whatever the pattern."""
+        if not value.startswith(self.first) or not value.endswith(self.last):
             return False
-        at, end = len(first), len(value) - len(last)
-        for piece in middle:
+        at, end = len(self.first), len(value) - len(self.last)
+        if at > end:
+            return False
+        for piece in self.middle:
             found = value.find(piece, at, end)
             if found < 0:
                 return False
@@ -33,8 +37,16 @@ class Glob:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Regex:
+class Exact(NamedTuple):
+    """One literal text."""
+
+    text: str
+
+    def matches(self, value: str) -> bool:
+        return value == self.text
+
+
+class Regex(NamedTuple):
     """A regular expression over the whole value."""
 
     pattern: re.Pattern[str]
@@ -43,7 +55,14 @@ class Regex:
         return self.pattern.fullmatch(value) is not None
 
 
-Pattern = Glob | Regex
+Pattern = Exact | Glob | Regex
+
+
+def pattern_of(pieces: Sequence[str]) -> Exact | Glob:
+    """The pattern of literal pieces with `*` between them."""
+    if len(pieces) == 1:
+        return Exact(pieces[0])
+    return Glob(pieces[0], tuple(pieces[1:-1]), pieces[-1])
 
 
 def is_regex(text: str) -> bool:
@@ -79,16 +98,14 @@ class Values:
 class Selector:
     """Label patterns made ready to match: OR within a key, AND between keys, none at all matches nothing."""
 
-    __slots__ = ("anything", "exact", "keys", "patterned")
+    __slots__ = ("anything", "exact", "keys", "patterned", "selects")
 
     def __init__(self, keys: Mapping[str, Values], *, anything: bool = False) -> None:
         self.anything = anything
         self.keys = dict(keys)
+        self.selects = anything or bool(keys)
         self.exact = tuple((key, values.literals) for key, values in keys.items() if not values.patterns)
         self.patterned = tuple((key, values) for key, values in keys.items() if values.patterns)
-
-    def __bool__(self) -> bool:
-        return self.anything or bool(self.keys)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         if not self.keys:
@@ -103,5 +120,9 @@ class Selector:
         return next((key for key, values in self.keys.items() if not values.match(labels.get(key))), "")
 
 
-def any_glob(globs: Sequence[Glob], value: str) -> bool:
-    return any(glob.matches(value) for glob in globs)
+def any_matches(patterns: Sequence[Pattern], value: str) -> bool:
+    """Whether one of these patterns matches."""
+    for pattern in patterns:  # noqa: SIM110 - a generator costs more than the matching
+        if pattern.matches(value):
+            return True
+    return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from math import inf
+from typing import NamedTuple
 
-from broker.policy.attempt import APP_REQUEST, CERTIFICATE_ISSUE, SSH_SESSION, Attempt, Login, Subject
+from broker.policy.attempt import APP_REQUEST, CERTIFICATE_ISSUE, SSH_SESSION, Attempt, Login
 from broker.policy.decision import Permit
-from broker.policy.grant import Grant
 from broker.policy.reason import Reason
 from broker.policy.role import Options
 
@@ -19,30 +19,25 @@ FRESH_MFA_SECONDS = 3600.0
 # Values of RFC 8176 that a phishing site cannot get: keys that sign for the real address only, and smart cards.
 PHISHING_RESISTANT = frozenset({"hwk", "swk", "sc"})
 
+PTY, AGENT, LOCAL, REMOTE, X11, FILES, UNPINNED = (1 << bit for bit in range(7))
+PERSON_DEFAULTS = PTY | FILES
+MACHINE_DEFAULTS = FILES
 
-@dataclass(slots=True)
-class Gate:
-    """What the login session must fulfil, gathered from the options of the roles that allow. Durations in seconds."""
 
-    max_age: float = math.inf
-    mfa_within: float = math.inf
+class Terms(NamedTuple):
+    """What one role or several together demand. Durations in seconds; `yes` and `no` are the switches voted on."""
+
+    max_age: float = inf
+    mfa_within: float = inf
     phishing_resistant: bool = False
-    held_until: float = math.inf
-
-    def add(self, options: Options) -> None:
-        if options.max_session_ttl is not None:
-            self.max_age = min(self.max_age, options.max_session_ttl)
-        within = options.mfa_verification_interval
-        if options.require_session_mfa in ("yes", "phishing-resistant"):
-            self.phishing_resistant |= options.require_session_mfa == "phishing-resistant"
-            within = FRESH_MFA_SECONDS if within is None else within
-        if within is not None:
-            self.mfa_within = min(self.mfa_within, within)
+    yes: int = 0
+    no: int = 0
 
     def failure(self, login: Login, at: float) -> Reason | None:
+        """Why this login session does not fulfil them; None when it does."""
         if at >= login.started_at + self.max_age:
             return Reason.SESSION_TOO_OLD
-        if self.mfa_within == math.inf and not self.phishing_resistant:
+        if self.mfa_within == inf and not self.phishing_resistant:
             return None
         if login.mfa_at is None:
             return Reason.MFA_REQUIRED
@@ -50,47 +45,89 @@ class Gate:
             return Reason.MFA_KIND
         return Reason.MFA_TOO_OLD if at >= login.mfa_at + self.mfa_within else None
 
-    def ends_at(self, login: Login) -> float:
+    def end_of(self, login: Login) -> float:
         """When the first of all limits is reached, in Unix seconds."""
-        end = min(login.expires_at, login.started_at + self.max_age, self.held_until)
-        return end if login.mfa_at is None else min(end, login.mfa_at + self.mfa_within)
+        end = login.expires_at
+        if login.started_at + self.max_age < end:
+            end = login.started_at + self.max_age
+        if login.mfa_at is not None and login.mfa_at + self.mfa_within < end:
+            end = login.mfa_at + self.mfa_within
+        return end
+
+    def switches(self, defaults: int) -> int:
+        """The switches that are on: every role that has an opinion says yes; without one, the default."""
+        return (defaults | self.yes) & ~self.no
 
 
-def gate_of(grants: Sequence[Grant]) -> Gate:
-    """The strictest demands of all these grants together."""
-    gate = Gate()
-    for grant in grants:
-        if grant.until is not None:
-            gate.held_until = min(gate.held_until, grant.until)
-        if grant.options is not None:
-            gate.add(grant.options)
-    return gate
+@lru_cache(maxsize=4096)
+def terms_of(options: Options) -> Terms:
+    """The terms that a role's options set."""
+    within = options.mfa_verification_interval
+    wants_mfa = options.require_session_mfa in ("yes", "phishing-resistant")
+    if within is None:
+        within = FRESH_MFA_SECONDS if wants_mfa else inf
+    votes = (
+        (PTY, options.pty),
+        (AGENT, options.forward_agent),
+        (LOCAL, options.forward_local),
+        (REMOTE, options.forward_remote),
+        (X11, options.permit_x11_forwarding),
+        (FILES, options.ssh_file_copy),
+        (UNPINNED, None if options.pin_source_ip is None else not options.pin_source_ip),
+    )
+    return Terms(
+        max_age=inf if options.max_session_ttl is None else options.max_session_ttl,
+        mfa_within=within,
+        phishing_resistant=options.require_session_mfa == "phishing-resistant",
+        yes=sum(switch for switch, vote in votes if vote is True),
+        no=sum(switch for switch, vote in votes if vote is False),
+    )
 
 
-def permit_by_roles(attempt: Attempt, subject: Subject, grants: Sequence[Grant], ends_at: float) -> Permit:
-    """The permit that these allowing grants give until `ends_at` (Unix seconds)."""
+def strictest(several: Sequence[Terms]) -> Terms:
+    """All of these terms together."""
+    strict = several[0]
+    for terms in several:
+        # Roles with equal options share one object, so there is mostly nothing to merge.
+        if terms is not strict:
+            strict = _both(strict, terms)
+    return strict
+
+
+def _both(one: Terms, other: Terms) -> Terms:
+    return Terms(
+        min(one.max_age, other.max_age),
+        min(one.mfa_within, other.mfa_within),
+        one.phishing_resistant or other.phishing_resistant,
+        one.yes | other.yes,
+        one.no | other.no,
+    )
+
+
+def permit_by_roles(attempt: Attempt, roles: tuple[str, ...], terms: Terms, ends_at: float, defaults: int) -> Permit:
+    """The permit that these roles give on these terms until `ends_at` (Unix seconds)."""
     at = attempt.context.at
-    roles = tuple(dict.fromkeys(grant.role for grant in grants))
-    until = min(ends_at, at + REASK_SECONDS)
+    until = at + REASK_SECONDS
+    if ends_at < until:
+        until = ends_at
     if attempt.action != SSH_SESSION:
         ttl = ends_at - at if attempt.action == APP_REQUEST else 0.0
-        return Permit(roles, until, max_ttl=ttl, ends_at=ends_at)
-    options = [grant.options for grant in grants if grant.options is not None]
-    local = _agreed([o.forward_local for o in options], False)
-    remote = _agreed([o.forward_remote for o in options], False)
+        return Permit(roles, until, Reason.ROLE_ALLOWS, ttl, ends_at)
+    on = terms.switches(defaults)
     return Permit(
         roles,
         until,
-        max_ttl=min(ends_at - at, ACCESS_CERTIFICATE_SECONDS),
-        ends_at=ends_at,
-        pty=_agreed([o.pty for o in options], subject.kind == "person"),
-        forward_agent=_agreed([o.forward_agent for o in options], False),
-        forward_ports=local and remote,
-        forward_local=local,
-        forward_remote=remote,
-        forward_x11=_agreed([o.permit_x11_forwarding for o in options], False),
-        file_copy=_agreed([o.ssh_file_copy for o in options], True),
-        pin_source=not _agreed([None if o.pin_source_ip is None else not o.pin_source_ip for o in options], False),
+        Reason.ROLE_ALLOWS,
+        min(ends_at - at, ACCESS_CERTIFICATE_SECONDS),
+        ends_at,
+        pty=bool(on & PTY),
+        forward_agent=bool(on & AGENT),
+        forward_ports=on & (LOCAL | REMOTE) == LOCAL | REMOTE,
+        forward_local=bool(on & LOCAL),
+        forward_remote=bool(on & REMOTE),
+        forward_x11=bool(on & X11),
+        file_copy=bool(on & FILES),
+        pin_source=not on & UNPINNED,
     )
 
 
@@ -106,9 +143,3 @@ def permit_public(attempt: Attempt) -> Permit:
     """The permit that anybody has on an app's public path: for this request, and no credential comes of it."""
     at = attempt.context.at
     return Permit((), at + REASK_SECONDS, Reason.PUBLIC_PATH, ends_at=at + REASK_SECONDS)
-
-
-def _agreed(opinions: Sequence[bool | None], otherwise: bool) -> bool:
-    """True when every role that has an opinion says so; `otherwise` when none has one."""
-    heard = [opinion for opinion in opinions if opinion is not None]
-    return all(heard) if heard else otherwise
