@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db import transaction
 from django.utils import timezone
 
@@ -10,6 +9,7 @@ from accounts.models import Invite, User
 from accounts.services.invites import Link, invite_user
 from accounts.services.users import create_user
 from broker.audit.origin import system
+from broker.services.administrators import administrators
 from broker.services.bindings import bind_role
 from broker.services.presets import ADMINISTRATOR
 
@@ -18,11 +18,11 @@ AGAIN = f".venv/bin/python manage.py invite {USERNAME} --administrator"
 
 
 def ensure() -> list[str]:
-    """The lines that tell how the first administrator gets in; none once somebody did."""
+    """The lines that tell how the first administrator gets in; none while there is one who can."""
     if link := _first():
         once = f"the link works once, until {link.expires_at:%H:%M} UTC, and is not shown again"
         return [f"first administrator: open {link.url}", f"  you become the user {USERNAME}; {once}"]
-    if _anybody_enrolled():
+    if administrators().able:
         return []
     open_link = Invite.objects.filter(used_at=None, expires_at__gt=timezone.now()).order_by("-expires_at").first()
     if open_link:
@@ -40,8 +40,3 @@ def _first() -> Link | None:
     user = create_user(origin, USERNAME)
     bind_role(origin, ADMINISTRATOR, user=user, reason="the first administrator")
     return invite_user(origin, user)
-
-
-def _anybody_enrolled() -> bool:
-    """Whether anybody has a password: it takes effect only at the end of an enrolment."""
-    return User.objects.exclude(password="").exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).exists()

@@ -9,6 +9,9 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
+# What packages bring along and no page uses; some of it cannot even be given a hashed name.
+UNUSED = ["django_htmx/ext*", "django_otp*"]
+
 
 def ensure() -> bool:
     """Collect them if they are not the ones collected last; True if they were."""
@@ -18,7 +21,7 @@ def ensure() -> bool:
         return False
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=UNUSED)
     stamp.write_text(state)
     return True
 
@@ -27,7 +30,7 @@ def _state() -> str:
     """A digest of every file's name, size and time, and of how names are made."""
     digest = hashlib.sha256(settings.STORAGES["staticfiles"]["BACKEND"].encode())
     for finder in get_finders():
-        for name, storage in sorted(finder.list([]), key=lambda item: item[0]):
+        for name, storage in sorted(finder.list(UNUSED), key=lambda item: item[0]):
             status = Path(storage.path(name)).stat()
             digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 from broker.environment import Environment
 from broker.supervise.output import say
 
 
-def announce(env: Environment, first: dict[str, Any], more: Iterable[str] = ()) -> None:
-    """The way in for the first administrator, what to know about the address, `more`, and last the `ready` line."""
-    lines = list(first.get("lines", ()))
+def announce(env: Environment, told: Sequence[str]) -> None:
+    """What the set-up has to tell (the first administrator's link), what to know about the address, and `ready`."""
+    lines = list(told)
     if not _resolves(env.host):
         lines.append(f"note: only browsers know {env.host} here; for other programs add it to /etc/hosts:")
         lines.append(f"      127.0.0.1 {env.host}")
-    say("\n".join([*lines, *more, f"ready {env.url}"]))
+    say("\n".join([*lines, f"ready {env.url}"]))
 
 
 def _resolves(host: str) -> bool:

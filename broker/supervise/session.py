@@ -70,9 +70,14 @@ async def _start(supervisor: Supervisor, env: Environment, listener: socket.sock
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.start([store] if store else []))
         first = group.create_task(prepare.run("setup"))
-    await supervisor.start(plan.programs(env, listener))
-    await _answers(front_door(env), env)
-    announce(env, first.result())
+    lines = list(first.result()["lines"])
+    try:
+        await supervisor.start(plan.programs(env, listener))
+        await _answers(front_door(env), env)
+    except BaseException:
+        say("\n".join(lines))  # a link is told once: it must not be lost with the start
+        raise
+    announce(env, lines)
 
 
 async def _answers(question: Question, env: Environment) -> None:

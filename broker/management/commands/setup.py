@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
 from typing import Any
 
@@ -13,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from broker.errors import PosternError
 from broker.services.authorities import ensure_authorities
 from broker.services.presets import ensure_builtin_roles
+from broker.services.signing_keys import ensure_signing_key
 from broker.setup import administrator, keys, statics
 from broker.supervise import directories
 from broker.supervise.output import fail
@@ -30,6 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it, or say in one line why not and end with 1."""
+        os.umask(0o077)
+        logging.getLogger("broker.audit.wake").setLevel(logging.WARNING)  # nobody is awake yet, and that is no news
         try:
             lines = self._set_up()
         except PosternError as error:
@@ -44,6 +49,8 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0, skip_checks=True, run_syncdb=True)
         if made := ensure_authorities():
             self._progress("made the " + " and the ".join(f"{one.kind} CA" for one in made))
+        if ensure_signing_key():
+            self._progress("made the key of identity assertions")
         ensure_builtin_roles()
         if statics.ensure():
             self._progress("collected the static files")
