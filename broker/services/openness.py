@@ -8,7 +8,7 @@ from __future__ import annotations
 from broker.live import Live
 from broker.policy import Attempt, Denial, Reason
 
-_WAITS_FOR_PERSON = frozenset({Reason.MFA_TOO_OLD, Reason.MFA_KIND, Reason.SESSION_TOO_OLD})
+WAITS_FOR_PERSON = frozenset({Reason.MFA_TOO_OLD, Reason.MFA_KIND, Reason.SESSION_TOO_OLD})
 _OTHER_PATHS_OPEN = frozenset({Reason.PATH_NOT_ALLOWED, Reason.METHOD_NOT_ALLOWED})
 
 
@@ -17,7 +17,7 @@ def may_open(live: Live, attempt: Attempt) -> bool:
     decision = live.decide(attempt)
     if not isinstance(decision, Denial):
         return decision.reason is not Reason.PUBLIC_PATH or _names_app(live, attempt)
-    return decision.reasons[0] in _WAITS_FOR_PERSON | _OTHER_PATHS_OPEN
+    return decision.reasons[0] in WAITS_FOR_PERSON | _OTHER_PATHS_OPEN
 
 
 def _names_app(live: Live, attempt: Attempt) -> bool:
