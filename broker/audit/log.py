@@ -7,7 +7,7 @@ write lock that BEGIN IMMEDIATE took). Followers may therefore ask for `seq > la
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import connection, transaction
 from django.db.models import Max
@@ -26,21 +26,26 @@ def record(origin: Origin, *events: Event) -> int:
 
     Raises TransactionManagementError outside a transaction: an event must stand or fall with what it records.
     """
+    return record_each([(origin, event) for event in events])
+
+
+def record_each(entries: Sequence[tuple[Origin, Event]]) -> int:
+    """The same for events of several origins, under consecutive numbers."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("record() belongs in the transaction of what it records")
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
     seq = AuditEvent.objects.aggregate(top=Max("seq"))["top"] or 0
-    AuditEvent.objects.bulk_create(_rows(origin, events, seq))
-    last: int = seq + len(events)
+    AuditEvent.objects.bulk_create(_rows(entries, seq))
+    last: int = seq + len(entries)
     transaction.on_commit(lambda: wake.followers(last), robust=True)
     return last
 
 
-def _rows(origin: Origin, events: Iterable[Event], seq: int) -> Iterable[AuditEvent]:
+def _rows(entries: Sequence[tuple[Origin, Event]], seq: int) -> Iterable[AuditEvent]:
     now = timezone.now()
-    for number, event in enumerate(events, start=seq + 1):
+    for number, (origin, event) in enumerate(entries, start=seq + 1):
         kind, resource_id, resource_name = event.resource()
         data = event.data()
         yield AuditEvent(

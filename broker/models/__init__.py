@@ -5,6 +5,7 @@ from broker.models.certificate import Certificate, CertificateAuthority
 from broker.models.policy import Binding, Lock, Role
 from broker.models.resource import App, Enrolment, Server
 from broker.models.session import AccessSession, Launch
+from broker.models.signing import SigningKey
 
 __all__ = [
     "AccessSession",
@@ -18,4 +19,5 @@ __all__ = [
     "Lock",
     "Role",
     "Server",
+    "SigningKey",
 ]

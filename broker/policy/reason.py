@@ -22,6 +22,7 @@ class Reason(StrEnum):
     USER_DISABLED = "user-disabled"
     LOCKED = "locked"
     AMBIGUOUS_PATH = "ambiguous-path"
+    FOREIGN_ORIGIN = "foreign-origin"
     # denials by roles
     NO_ROLE = "no-role"
     DENIED_BY_ROLE = "denied-by-role"

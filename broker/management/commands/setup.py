@@ -16,6 +16,7 @@ from broker.errors import PosternError
 from broker.services.authorities import ensure_authorities
 from broker.services.presets import ensure_builtin_roles
 from broker.services.signing_keys import ensure_signing_key
+from broker.services.signing_keys import ensure_signing_key
 from broker.setup import administrator, keys, statics
 from broker.supervise import directories
 from broker.supervise.output import fail
