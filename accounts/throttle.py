@@ -1,8 +1,8 @@
 """Guessing limits: one counter for all doors at which an account can be guessed.
 
-A guess is paid for before it is checked, in a transaction of its own, and paid back when it was right: a hundred at once
-still get no more than the budget. Browsers that signed in before have a budget of their own, so that nobody can lock
-an owner out by guessing from elsewhere.
+A guess is paid for before it is checked, in a transaction of its own, and paid back when it was right: a hundred at
+once still get no more than the budget. Browsers that signed in before have a budget of their own, so that nobody can
+lock an owner out by guessing from elsewhere.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ACCOUNT = Budget(wrong=5, window=300, growth=300)
 DEVICE = Budget(wrong=5, window=300, growth=300)
 ADDRESS = Budget(wrong=30, window=300, growth=300)
 CODES_A_DAY = Budget(wrong=30, window=86_400)
-"""Six digits need a longer memory: three of a million are right at any time, so 30 tries a day succeed once in 11,000."""
+"""Six digits need a longer memory: 3 of 1,000,000 are right at any time, so 30 tries a day succeed once in 11,000."""
 
 Keys = tuple[tuple[str, Budget], ...]
 
@@ -152,4 +152,3 @@ def _network(address: str) -> str:
     except ValueError:
         return address[:64]
     return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
-

@@ -19,7 +19,7 @@ _MISREAD = str.maketrans({"o": "0", "i": "1", "l": "1"})
 
 
 def new_codes(user: User) -> list[str]:
-    """Make ten codes in place of all earlier ones. They are told this once; only hashes stay. Call it in a transaction."""
+    """Make ten codes in place of all earlier ones, told this once: only hashes stay. Call it in a transaction."""
     codes = ["-".join(_letters() for _ in range(GROUPS)) for _ in range(COUNT)]
     RecoveryCode.objects.filter(user=user).delete()
     RecoveryCode.objects.bulk_create(RecoveryCode(user=user, code_hash=_hash(code)) for code in codes)

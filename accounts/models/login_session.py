@@ -8,11 +8,11 @@ from django.db import models
 
 
 class SignIn(models.Model):
-    """A sign-in under way in one browser. It opens nothing but the next step; a login session exists only at the end."""
+    """A sign-in under way in one browser. It opens nothing but the next step; a login session comes at the end."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     token_hash = models.CharField(max_length=64, unique=True)
-    user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+")
     invite = models.ForeignKey("accounts.Invite", on_delete=models.CASCADE, null=True, blank=True, related_name="+")
     amr = models.JSONField(default=list)
     state = models.JSONField(default=dict)

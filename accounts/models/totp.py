@@ -33,6 +33,8 @@ class TotpDevice(Device, models.Model):  # type: ignore[misc]  # django_otp is u
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
+    objects = models.Manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -52,7 +54,7 @@ class TotpDevice(Device, models.Model):  # type: ignore[misc]  # django_otp is u
         return max((step for step in matching if step > self.last_step), default=None)
 
     def verify_token(self, token: str) -> bool:
-        """Use up `token` (django-otp's hook). Only through `accounts.authenticators.totp`, which holds the row's lock."""
+        """Use up `token` (django-otp's hook). Call it through `accounts.authenticators.totp`, which locks the row."""
         now = timezone.now()
         step = self.step_of(token, now)
         if step is None:

@@ -41,7 +41,7 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
     disabled_reason = models.CharField(max_length=500, blank=True)
-    last_login = None  # type: ignore[assignment]  # login sessions know better
+    last_login = None  # login sessions know better
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -58,7 +58,7 @@ class User(AbstractBaseUser):
         super().save(*args, **kwargs)
 
     @property
-    def is_active(self) -> bool:
+    def is_active(self) -> bool:  # type: ignore[override]
         """Whether the account may be used at all."""
         return self.disabled_at is None
 

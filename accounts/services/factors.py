@@ -1,0 +1,50 @@
+"""Enrolling and replacing second factors."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.authenticators import recovery, totp
+from accounts.models import TotpDevice, User
+from accounts.services.guessing import Wrong
+from broker.audit.event import Event, FactorEnrolled, FactorRemoved, RecoveryCodesMade
+from broker.audit.log import record
+from broker.audit.origin import Origin
+
+
+@transaction.atomic
+def device_to_enrol(user: User, since: datetime) -> TotpDevice:
+    """The authenticator app waiting to be confirmed, begun after `since`: an older one gives way to a new seed."""
+    User.objects.select_for_update().get(pk=user.pk)
+    pending = totp.pending_device_of(user)
+    return pending if pending and pending.created_at >= since else totp.new_device(user)
+
+
+@transaction.atomic
+def enrol_totp(origin: Origin, user: User, code: str, since: datetime, *, replace: bool = False) -> None:
+    """Confirm the waiting device with its first code, in place of the one in use if `replace`. Raises Wrong."""
+    User.objects.select_for_update().get(pk=user.pk)
+    pending = totp.pending_device_of(user)
+    used = totp.device_of(user)
+    if pending is None or pending.created_at < since or (used and not replace):
+        raise Wrong("this enrolment was overtaken by another", "begin again")
+    if not totp.is_right(pending, code):
+        raise Wrong("this code is wrong", "check that the clock of your phone is right, then type the newest code")
+    about = {"id": str(user.pk), "label": user.username, "factor": "totp"}
+    events: list[Event] = [FactorEnrolled(**about)]  # type: ignore[arg-type]
+    if used:
+        used.delete()
+        events.insert(0, FactorRemoved(**about))  # type: ignore[arg-type]
+    TotpDevice.objects.filter(pk=pending.pk).update(confirmed=True)
+    record(origin, *events)
+
+
+@transaction.atomic
+def make_recovery_codes(origin: Origin, user: User) -> list[str]:
+    """Ten new codes; earlier ones are dead. They are told this once."""
+    User.objects.select_for_update().get(pk=user.pk)
+    codes = recovery.new_codes(user)
+    record(origin, RecoveryCodesMade(id=str(user.pk), label=user.username))
+    return codes

@@ -1,0 +1,38 @@
+"""A guess at any door: paid for, checked, and told to the log when it was wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from django.db import transaction
+
+from accounts import throttle
+from accounts.models import User
+from accounts.throttle import Door
+from broker.audit.event import Event, SignInFailed, SignInThrottled
+from broker.audit.log import record
+from broker.audit.origin import Origin
+from broker.errors import PosternError
+
+WRONG_PASSWORD = "this password is wrong"  # noqa: S105 - words
+WRONG_CODE = "this code is wrong, or was used before"
+
+
+class Wrong(PosternError):
+    """What was given does not prove anything. The words are the same whatever was wrong with it."""
+
+
+def guess(origin: Origin, door: Door, user: User | None, step: str, check: Callable[[], bool], message: str) -> None:
+    """Raises Wrong if `check` says no, Throttled without asking it when there were too many wrong guesses before."""
+    keys = door.code_keys() if step == "totp" else door.keys()
+    right, paid = throttle.is_right(keys, check)
+    if right:
+        return
+    about = {"id": str(user.pk) if user else "", "label": user.username if user else door.name[:64], "step": step}
+    events: list[Event] = [SignInFailed(**about)]  # type: ignore[arg-type]
+    if paid.blocks:
+        events.append(SignInThrottled(**about, retry_after=math.ceil(paid.retry_after)))  # type: ignore[arg-type]
+    with transaction.atomic():
+        record(origin, *events)
+    raise Wrong(message)

@@ -1,0 +1,198 @@
+"""Signing in, step by step. Until the last step there is no login session, so nothing can open too early.
+
+Password, then second factor. By an invite: a new password (or, after a reset, the old one), then the second factor is
+enrolled, or asked for if there is one. What an invite changes takes effect only once the second factor is proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import cast
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.authenticators import password, recovery, totp
+from accounts.devices import device_name
+from accounts.models import Invite, LoginSession, SignIn, User
+from accounts.services.factors import enrol_totp, make_recovery_codes
+from accounts.services.guessing import WRONG_CODE, WRONG_PASSWORD, guess
+from accounts.services.invites import new_sign_in
+from accounts.services.login_sessions import ended_events, start
+from accounts.services.passwords import store_password
+from accounts.throttle import Door
+from broker.audit.event import RecoveryCodeUsed
+from broker.audit.log import record
+from broker.audit.origin import Origin
+from broker.errors import NotFound
+from broker.tokens import digest, new_token
+
+SECOND_FACTORS = frozenset({totp.AMR, recovery.AMR})
+
+
+class Step(StrEnum):
+    """What a sign-in wants next."""
+
+    SET_PASSWORD = "set-password"  # noqa: S105 - a name
+    PASSWORD = "password"  # noqa: S105 - a name
+    ENROL = "enrol"
+    SECOND_FACTOR = "second-factor"
+    RECOVERY_CODES = "recovery-codes"
+    FINISH = "finish"
+
+
+def begin(origin: Origin, door: Door, typed: str, next: str) -> str:
+    """The first step: name and password. Answers the token for the next one. Raises Wrong or Throttled.
+
+    Who is disabled or has no second factor hears the same as who mistyped: an administrator's link is what helps.
+    """
+    user = User.objects.by_name(door.name)
+
+    def check() -> bool:
+        right = password.is_right(user, typed)
+        return right and user is not None and user.is_active and totp.device_of(user) is not None
+
+    guess(origin, door, user, "password", check, "name or password is wrong")
+    return new_sign_in(origin, cast(User, user), amr=(password.AMR,), next=next)
+
+
+def find(token: str) -> SignIn | None:
+    """The sign-in under way that `token` names."""
+    live = SignIn.objects.filter(token_hash=digest(token), expires_at__gt=timezone.now(), user__disabled_at=None)
+    return live.select_related("user", "invite").first()
+
+
+def step_of(sign_in: SignIn) -> Step:
+    """The one step that may be taken now; it follows from what was proved so far."""
+    user = sign_in.user
+    if password.AMR not in sign_in.amr:
+        reset = sign_in.invite is not None and sign_in.invite.purpose == Invite.Purpose.RESET
+        return Step.PASSWORD if reset else Step.SET_PASSWORD
+    if SECOND_FACTORS.isdisjoint(sign_in.amr):
+        enrolled = totp.device_of(user) is not None
+        return Step.ENROL if sign_in.invite and not enrolled else Step.SECOND_FACTOR
+    return Step.RECOVERY_CODES if sign_in.state.get("codes_shown") else Step.FINISH
+
+
+def set_password(sign_in: SignIn, new: str) -> None:
+    """Choose a password by an invite; it takes effect with the second factor. Raises Invalid if it is weak."""
+    password.check(new, sign_in.user)
+    encoded = password.hashed(new)
+    with _locked(sign_in, Step.SET_PASSWORD) as row:
+        row.state = {**row.state, "password": encoded}
+        _proved(row, password.AMR)
+
+
+def prove_password(origin: Origin, door: Door, sign_in: SignIn, typed: str) -> None:
+    """Give the password that one had before the reset. Raises Wrong or Throttled."""
+    user = sign_in.user
+    guess(origin, door, user, "password", lambda: password.is_right(user, typed), WRONG_PASSWORD)
+    with _locked(sign_in, Step.PASSWORD) as row:
+        _proved(row, password.AMR)
+
+
+def prove_totp(origin: Origin, door: Door, sign_in: SignIn, code: str) -> None:
+    """Give a code of the authenticator app. Raises Wrong or Throttled."""
+    user = sign_in.user
+    guess(origin, door, user, "totp", lambda: totp.is_right(totp.device_of(user), code), WRONG_CODE)
+    with _locked(sign_in, Step.SECOND_FACTOR) as row:
+        _take_effect(origin, row)
+        _proved(row, totp.AMR)
+
+
+def prove_recovery_code(origin: Origin, door: Door, sign_in: SignIn, code: str) -> None:
+    """Give a recovery code, which is then used up. Raises Wrong or Throttled."""
+    user = sign_in.user
+    guess(origin, door, user, "recovery-code", lambda: recovery.use(user, code), WRONG_CODE)
+    with _locked(sign_in, Step.SECOND_FACTOR) as row:
+        _take_effect(origin, row)
+        _proved(row, recovery.AMR)
+        record(origin, RecoveryCodeUsed(id=str(user.pk), label=user.username, left=recovery.left(user)))
+
+
+def enrol(origin: Origin, sign_in: SignIn, code: str) -> list[str]:
+    """Confirm the authenticator app with its first code; answers the recovery codes, told this once. Raises Wrong."""
+    user = sign_in.user
+    with _locked(sign_in, Step.ENROL) as row:
+        enrol_totp(origin, user, code, since=sign_in.created_at)
+        _take_effect(origin, row)
+        row.state = {**row.state, "codes_shown": True}
+        _proved(row, totp.AMR)
+        return make_recovery_codes(origin, user)
+
+
+def new_recovery_codes(origin: Origin, sign_in: SignIn) -> list[str]:
+    """Other codes, if the first ones were lost before they could be saved."""
+    with _locked(sign_in, Step.RECOVERY_CODES):
+        return make_recovery_codes(origin, sign_in.user)
+
+
+def codes_saved(sign_in: SignIn) -> None:
+    """The person says they have kept the recovery codes."""
+    with _locked(sign_in, Step.RECOVERY_CODES) as row:
+        row.state = {}
+        _proved(row)
+
+
+def finish(
+    origin: Origin, sign_in: SignIn, user_agent: str, replaces: LoginSession | None = None
+) -> tuple[LoginSession, str]:
+    """Turn the finished sign-in into a login session with a token of its own; the session it replaces ends."""
+    with _locked(sign_in, Step.FINISH) as row:
+        user = row.user
+        row.delete()
+        token = new_token("")
+        session, started = start(
+            origin,
+            user,
+            token=token,
+            kind=LoginSession.Kind.BROWSER,
+            amr=[*row.amr, "mfa"],
+            mfa_at=timezone.now(),
+            user_agent=user_agent,
+            device_name=device_name(user_agent),
+        )
+        record(origin, *ended_events([replaces] if replaces else [], "replaced"), started)
+        return session, token
+
+
+def cancel(sign_in: SignIn) -> None:
+    """Give up a sign-in."""
+    sign_in.delete()
+
+
+@contextmanager
+def _locked(sign_in: SignIn, step: Step) -> Iterator[SignIn]:
+    """The row of a sign-in, locked in a transaction and still wanting `step`; raises NotFound if it does not."""
+    with transaction.atomic():
+        # The user's row first, as every service does that ends sign-ins: so nobody waits for each other.
+        User.objects.select_for_update().filter(pk=sign_in.user.pk).first()
+        row = SignIn.objects.filter(pk=sign_in.pk, user__disabled_at=None).select_related("user", "invite").first()
+        if row is None or step_of(row) != step:
+            raise NotFound("this sign-in is over or has gone on elsewhere", "begin again")
+        yield row
+
+
+def _proved(row: SignIn, *amr: str) -> None:
+    row.amr = [*row.amr, *amr]
+    row.save(update_fields=["amr", "state"])
+
+
+def _take_effect(origin: Origin, row: SignIn) -> None:
+    """The password that was chosen by an invite becomes the user's, now that the second factor is proved."""
+    encoded = row.state.pop("password", "")
+    if encoded:
+        store_password(origin, row.user, encoded, going_on=row)
+
+
+def actor(origin: Origin, user: User) -> Origin:
+    """The origin of what somebody does who is proving to be `user`."""
+    return Origin(
+        actor_kind="person",
+        actor_id=str(user.pk),
+        actor_name=user.username,
+        address=origin.address,
+        request_id=origin.request_id,
+    )

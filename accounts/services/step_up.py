@@ -1,0 +1,31 @@
+"""Giving the second factor again within a login session."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from accounts.authenticators import recovery, totp
+from accounts.models import LoginSession
+from accounts.services.guessing import WRONG_CODE, guess
+from accounts.services.login_sessions import confirm_login_session
+from accounts.throttle import Door
+from broker.audit.event import RecoveryCodeUsed
+from broker.audit.log import record
+from broker.audit.origin import Origin
+
+
+def confirm_with_totp(origin: Origin, door: Door, session: LoginSession, code: str) -> str:
+    """A code of the authenticator app; answers the session's new token. Raises Wrong or Throttled."""
+    user = session.user
+    guess(origin, door, user, "totp", lambda: totp.is_right(totp.device_of(user), code), WRONG_CODE)
+    return confirm_login_session(origin, session, [totp.AMR])
+
+
+def confirm_with_recovery_code(origin: Origin, door: Door, session: LoginSession, code: str) -> str:
+    """A recovery code, which is then used up; answers the session's new token. Raises Wrong or Throttled."""
+    user = session.user
+    guess(origin, door, user, "recovery-code", lambda: recovery.use(user, code), WRONG_CODE)
+    with transaction.atomic():
+        token = confirm_login_session(origin, session, [recovery.AMR])
+        record(origin, RecoveryCodeUsed(id=str(user.pk), label=user.username, left=recovery.left(user)))
+    return token

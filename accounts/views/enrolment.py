@@ -1,0 +1,104 @@
+"""Coming in by an invite: the link, a password, the authenticator app, the recovery codes."""
+
+from __future__ import annotations
+
+import segno
+from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_http_methods
+
+from accounts.forms import CodeForm, NewPasswordForm
+from accounts.models import SignIn, TotpDevice
+from accounts.requests import Request
+from accounts.services import sign_in as service
+from accounts.services.factors import device_to_enrol
+from accounts.services.guessing import Wrong
+from accounts.services.invites import accept_invite, open_invite
+from accounts.services.sign_in import Step
+from accounts.views.answers import again
+from accounts.views.steps import at_step, begin, to_next_step
+from broker.errors import Invalid, NotFound
+
+NEW_PASSWORD = "accounts/new_password.html"  # noqa: S105 - a template
+ENROL = "accounts/enrol.html"
+CODES = "accounts/recovery_codes.html"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def invite(request: Request, token: str) -> HttpResponse:
+    """Who the link is for. Only going on uses it up, so that no preview or scanner of mails can."""
+    try:
+        if request.method == "POST":
+            response = begin(request, accept_invite(request.origin, token))
+        else:
+            found = open_invite(token)
+            context = {"user": found.user, "expires_at": found.expires_at, "purpose": found.purpose}
+            response = render(request, "accounts/invite.html", context)
+    except NotFound as error:
+        response = render(request, "accounts/invite_over.html", {"text": error.message, "hint": error.hint}, status=404)
+    response.headers["Referrer-Policy"] = "strict-origin"  # the token stays out of Referer, the Origin check works
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@at_step(Step.SET_PASSWORD)
+def new_password(request: Request, sign_in: SignIn) -> HttpResponse:
+    """Choose a password."""
+    context = {"username": sign_in.user.username}
+    if request.method != "POST":
+        return render(request, NEW_PASSWORD, {"form": NewPasswordForm(), **context})
+    form = NewPasswordForm(request.POST)
+    if not form.is_valid():
+        return again(request, NEW_PASSWORD, form, context=context)
+    try:
+        service.set_password(sign_in, form.cleaned_data["new_password"])
+    except Invalid as error:
+        return again(request, NEW_PASSWORD, form, error, "new_password", context)
+    return to_next_step(request, sign_in)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@at_step(Step.ENROL)
+def enrol(request: Request, sign_in: SignIn) -> HttpResponse:
+    """Scan the QR code, and prove it with a first code. The answer to the right one tells the recovery codes."""
+    user = sign_in.user
+    context = totp_context(device_to_enrol(user, since=sign_in.created_at))
+    if request.method != "POST":
+        return render(request, ENROL, {"form": CodeForm(), **context})
+    form = CodeForm(request.POST)
+    if not form.is_valid():
+        return again(request, ENROL, form, context=context)
+    try:
+        codes = service.enrol(service.actor(request.origin, user), sign_in, form.cleaned_data["code"])
+    except Wrong as error:
+        return again(request, ENROL, form, error, "code", context)
+    return render(request, CODES, {"codes": codes})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@at_step(Step.RECOVERY_CODES)
+def recovery_codes(request: Request, sign_in: SignIn) -> HttpResponse:
+    """Go on once the codes are kept (`saved`), or make others: nobody can be shown the same ones again."""
+    if request.method != "POST":
+        return render(request, CODES, {"codes": []})
+    if "saved" not in request.POST:
+        codes = service.new_recovery_codes(service.actor(request.origin, sign_in.user), sign_in)
+        return render(request, CODES, {"codes": codes})
+    service.codes_saved(sign_in)
+    return to_next_step(request, sign_in)
+
+
+def totp_context(device: TotpDevice) -> dict[str, object]:
+    """What the page shows of a device to be enrolled: QR code, the key in groups of four, and a link for phones."""
+    uri = device.uri(issuer=settings.POSTERN.name)
+    svg = segno.make(uri, error="m").svg_inline(
+        scale=4, border=2, svgclass=None, lineclass=None, omitsize=True, title="QR code for your authenticator app"
+    )
+    seed = device.seed
+    return {
+        "svg": mark_safe(svg),  # noqa: S308 - drawn by segno: paths and numbers
+        "secret": " ".join(seed[at : at + 4] for at in range(0, len(seed), 4)).lower(),
+        "uri": uri,
+    }
