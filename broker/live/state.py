@@ -29,6 +29,7 @@ from broker.policy import (
     Decision,
     Explanation,
     Grant,
+    GrantSet,
     Locks,
     Login,
     Subject,
@@ -58,7 +59,7 @@ class Live:
         self._access_by_token: dict[str, LiveAccess] = {}
         self._bindings_of: dict[str, tuple[LiveBinding, ...]] = {}
         self._subjects: dict[str, Subject] = {}
-        self._grants: dict[str, tuple[Grant, ...]] = {}
+        self._grants: dict[str, GrantSet] = {}
         self._fetching: dict[str, bool] = {}
         self._lock = threading.RLock()
         self._catching_up = threading.Lock()
@@ -304,14 +305,14 @@ class Live:
         user = self.users.get(user_id)
         return subject_value(user, None) if user else None
 
-    def grants(self, user_id: str) -> tuple[Grant, ...]:
+    def grants(self, user_id: str) -> GrantSet:
         """The roles of a user with their traits filled in. Who holds a role that cannot be read is granted nothing."""
         found = self._grants.get(user_id)
         if found is not None:
             return found
         with self._lock:
             user = self.users.get(user_id)
-            found = tuple(self._grants_of(user)) if user else ()
+            found = GrantSet(self._grants_of(user) if user else ())
             self._grants[user_id] = found
             return found
 
