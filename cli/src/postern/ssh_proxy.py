@@ -76,7 +76,7 @@ def _places(address: str, port: int) -> list[tuple[int, int, int, str, tuple[str
     found = []
     for host in hosts:
         try:
-            found += _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+            found += _socket.getaddrinfo(host.encode(), port, 0, _socket.SOCK_STREAM)  # bytes: str loads IDNA
         except OSError as error:
             raise Stop(f"cannot find the server's address {address}: {_words(error)}") from None
     return found  # type: ignore[return-value]
