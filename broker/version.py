@@ -1,0 +1,3 @@
+"""The version of this Postern."""
+
+VERSION = "0.1.0"
