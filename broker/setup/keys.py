@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from broker import keystore
 from broker.environment import Environment
 from broker.errors import PosternError
-from broker.supervise.directories import make_private
+from broker.setup.directories import make_private
 
 SECRET_KEY_BYTES = 48
 _RESTORE = "restore the keys directory from your backup; new keys could not read what is sealed"

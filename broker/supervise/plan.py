@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from broker.environment import BASE_DIR, Environment
+from broker.environment import Environment
 from broker.errors import PosternError
 from broker.supervise.child import Program
 from broker.supervise.ready import accepts, answers_http
 
 STORE, SERVICES, EDGE, SAMPLES = range(4)
-_PYTHON = sys.executable
-_MANAGE = str(BASE_DIR / "manage.py")
 _BACKLOG = 2048
 # It saves nothing, so the first does not concern it; the others come with every stop.
 _VALKEY_NOISE = ("Memory overcommit must be enabled", "Received SIGTERM", "ready to exit")
@@ -44,30 +41,65 @@ def valkey(env: Environment) -> Program | None:
     argv = [str(get_binary_path())]
     for key, value in options.items():
         argv += [f"--{key}", value]
-    return Program("valkey", tuple(argv), accepts(path), STORE, noise=_VALKEY_NOISE)
-
-
-def web(env: Environment, listener: socket.socket) -> Iterator[Program]:
-    """The web processes. They share one listening socket, so that one of them can crash without a refused request."""
-    argv = (
-        *(_PYTHON, "-m", "uvicorn", "broker.asgi:application", "--fd", str(listener.fileno())),
-        *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--lifespan", "off"),
-        *("--log-level", "warning", "--timeout-graceful-shutdown", "5"),
-    )
-    ready = answers_http(env.socket("web"), env.host)
-    for number in range(1, env.web_workers + 1):
-        name = "web" if env.web_workers == 1 else f"web-{number}"
-        yield Program(name, argv, ready, SERVICES, inherits=(listener.fileno(),))
+    return Program("valkey", tuple(argv), ready=accepts(path), stage=STORE, noise=_VALKEY_NOISE)
 
 
 def programs(env: Environment, listener: socket.socket) -> list[Program]:
-    """All but Valkey, in the order in which they are started."""
+    """All but Valkey. They are copies of this process, in which Django is set up."""
     return [
-        *web(env, listener),
-        Program("authz", (_PYTHON, _MANAGE, "authz"), accepts(env.socket("authz")), SERVICES),
-        Program("edge", (_PYTHON, _MANAGE, "edge"), accepts(env.socket("tunnel")), EDGE),
-        Program("worker", (_PYTHON, _MANAGE, "worker"), stage=SERVICES),
+        *_web(env, listener),
+        Program("authz", call=_command("authz"), ready=accepts(env.socket("authz")), stage=SERVICES),
+        Program("edge", call=_command("edge"), ready=accepts(env.socket("tunnel")), stage=EDGE),
+        Program("worker", call=_command("worker"), stage=SERVICES),
     ]
+
+
+def _web(env: Environment, listener: socket.socket) -> Iterator[Program]:
+    """The web processes. They share one listening socket, so that one of them can crash without a refused request."""
+    ready = answers_http(env.socket("web"), env.host)
+    for number in range(1, env.web_workers + 1):
+        name = "web" if env.web_workers == 1 else f"web-{number}"
+        yield Program(name, call=lambda: _serve(listener), ready=ready, stage=SERVICES)
+
+
+def _serve(listener: socket.socket) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        "broker.asgi:application",
+        fd=listener.fileno(),
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _command(name: str) -> Callable[[], None]:
+    def run() -> None:
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(["manage.py", name])
+
+    return run
+
+
+def load_what_they_need() -> None:
+    """Load the modules that several processes use, once for all of them."""
+    import gc
+    import importlib
+
+    from django.db import connections
+    from django.urls import get_resolver
+
+    for name in ("uvicorn", "broker.live", "proxy.management.commands.authz", "proxy.management.commands.edge"):
+        importlib.import_module(name)
+    _ = get_resolver().url_patterns  # every view
+    connections.close_all()
+    gc.freeze()
 
 
 def listen_at(path: Path) -> socket.socket:

@@ -8,11 +8,13 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Coroutine
+import sys
+from collections.abc import Coroutine, Sequence
 
 from broker.environment import BASE_DIR, Environment, load
 from broker.errors import Invalid, PosternError
-from broker.supervise import directories, plan, preflight, prepare
+from broker.setup import directories
+from broker.supervise import plan, preflight
 from broker.supervise.announce import announce
 from broker.supervise.output import Output, fail, say
 from broker.supervise.ready import Question, front_door
@@ -32,22 +34,27 @@ def main() -> int:
         lock = preflight.take_lock(env.data_dir / "up.lock")
         with contextlib.closing(lock):
             preflight.check_ports(env)
-            return asyncio.run(session(env))
+            told = _set_up()
+            plan.load_what_they_need()
+            return asyncio.run(session(env, told))
     except Invalid as error:
         return fail("; ".join(str(problem) for problem in error.problems) or error.message)
     except PosternError as error:
         return fail(error.message, error.hint)
+    except KeyboardInterrupt:
+        say("stopped")
+        return 0
 
 
-async def session(env: Environment) -> int:
-    """Start everything, say that it is ready, wait for the end. Returns the exit code."""
+async def session(env: Environment, told: Sequence[str]) -> int:
+    """Start everything, say that it is ready and what the set-up told, wait for the end. Returns the exit code."""
     _raise_file_limit()
     supervisor = Supervisor(Output())
     _listen_to_signals(supervisor)
     failure: PosternError | None = None
     listener = plan.listen_at(env.socket("web"))
     try:
-        if await _unless_stopped(supervisor, _start(supervisor, env, listener)):
+        if await _unless_stopped(supervisor, _start(supervisor, env, listener, told)):
             await supervisor.stopping.wait()
         failure = supervisor.failure
     except* PosternError as group:
@@ -57,27 +64,33 @@ async def session(env: Environment) -> int:
         listener.close()
         with contextlib.suppress(FileNotFoundError):
             env.socket("web").unlink()
-    if isinstance(failure, prepare.SetupFailed):
-        return 1
     if failure:
         return fail(failure.message, failure.hint)
     say("stopped")
     return 0
 
 
-async def _start(supervisor: Supervisor, env: Environment, listener: socket.socket) -> None:
+async def _start(supervisor: Supervisor, env: Environment, listener: socket.socket, told: Sequence[str]) -> None:
     store = plan.valkey(env)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(supervisor.start([store] if store else []))
-        first = group.create_task(prepare.run("setup"))
-    lines = list(first.result()["lines"])
     try:
+        await supervisor.start([store] if store else [])
         await supervisor.start(plan.programs(env, listener))
         await _answers(front_door(env), env)
     except BaseException:
-        say("\n".join(lines))  # a link is told once: it must not be lost with the start
+        say("\n".join(told))  # a link is told once: it must not be lost with the start
         raise
-    announce(env, lines)
+    announce(env, told)
+
+
+def _set_up() -> list[str]:
+    """The set-up in this very process: its children are copies of it and find everything loaded."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "broker.settings")
+    import django
+
+    django.setup()
+    from broker.setup.steps import set_up
+
+    return set_up(lambda text: print(text, file=sys.stderr, flush=True))
 
 
 async def _answers(question: Question, env: Environment) -> None:

@@ -31,7 +31,7 @@ class Supervisor:
         """Start them and wait until each is ready. Raises `PosternError` if one ends or takes too long."""
         wanted = list(programs)
         for program in wanted:
-            self._children[program.name] = await Child.start(program, self._output)
+            self._children[program.name] = Child(program, self._output)
         async with asyncio.TaskGroup() as group:
             for program in wanted:
                 group.create_task(self._until_ready(program))
@@ -66,7 +66,7 @@ class Supervisor:
             pause = min(FIRST_PAUSE * 2 ** (recent - 1), LONGEST_PAUSE)
             self._output.line("up", f"{program.name} {how}; starting it again in {pause:g} s")
             await asyncio.sleep(pause)
-            self._children[program.name] = await Child.start(program, self._output)
+            self._children[program.name] = Child(program, self._output)
 
     def pids(self) -> dict[str, int]:
         """The process ids by name."""

@@ -121,7 +121,7 @@ async def test_the_stop_is_in_order_the_outermost_first() -> None:
 
 async def test_a_program_that_will_not_stop_is_ended_after_its_grace() -> None:
     shown = io.StringIO()
-    child = await Child.start(python("web", STUBBORN), Output(shown))
+    child = Child(python("web", STUBBORN), Output(shown))
     await soon(lambda: "up" in shown.getvalue())
     await child.stop(grace=0.1)
     assert not alive(child.pid)
@@ -133,7 +133,7 @@ async def test_what_a_program_left_behind_in_its_group_is_ended_with_it() -> Non
         f"import subprocess, sys, time\np = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}])\n"
         "print('child', p.pid, flush=True)\ntime.sleep(600)"
     )
-    child = await Child.start(python("edge", parent), Output(shown))
+    child = Child(python("edge", parent), Output(shown))
     await soon(lambda: bool(re.search(r"child \d+", shown.getvalue())))
     left = int(re.search(r"child (\d+)", shown.getvalue())[1])  # type: ignore[index]
     await child.stop()
@@ -166,7 +166,7 @@ asyncio.run(main())
 
 async def test_noise_is_left_out_and_a_last_line_without_an_end_is_shown() -> None:
     shown = io.StringIO()
-    child = await Child.start(python("valkey", "print('dull'); print('news', end='')", noise=("dull",)), Output(shown))
+    child = Child(python("valkey", "print('dull'); print('news', end='')", noise=("dull",)), Output(shown))
     await child.wait()
     assert shown.getvalue() == "valkey   | news\n"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker.errors import PosternError
-from broker.supervise.directories import make_private
+from broker.setup.directories import make_private
 
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
