@@ -19,6 +19,11 @@ from broker.services.sessions import SessionQuery
 
 router = Router(tags=["history"])
 _DECISIONS = {"deny": "denial"}
+_ACCESS_FIELDS = (
+    *("id", "protocol", "credential", "login", "roles", "address", "login_session_id", "certificate_serial"),
+    *("started_at", "last_used_at", "expires_at", "ended_at", "ended_reason"),
+)
+_LOGIN_FIELDS = ("id", "kind", "device_name", "address", "amr", "mfa_at", "last_seen_at", "ended_at", "ended_reason")
 
 
 @router.get("events", response=EventPage, summary="Search the audit log")
@@ -104,25 +109,10 @@ def event_answer(row: AuditEvent) -> dict[str, Any]:
 
 
 def _access_session(row: AccessSession) -> dict[str, Any]:
-    names = [
-        "id",
-        "protocol",
-        "credential",
-        "login",
-        "roles",
-        "address",
-        "login_session_id",
-        "certificate_serial",
-        "started_at",
-        "last_used_at",
-        "expires_at",
-        "ended_at",
-        "ended_reason",
-    ]
-    return {"user": row.user_name, "resource": row.resource_name, **{name: getattr(row, name) for name in names}}
+    shown = {name: getattr(row, name) for name in _ACCESS_FIELDS}
+    return {"user": row.user_name, "resource": row.resource_name, **shown}
 
 
 def _login_session(row: LoginSession) -> dict[str, Any]:
-    names = ["id", "kind", "device_name", "address", "amr", "mfa_at", "last_seen_at", "ended_at", "ended_reason"]
-    shown = {name: getattr(row, name) for name in names}
+    shown = {name: getattr(row, name) for name in _LOGIN_FIELDS}
     return {"user": row.user.username, "started_at": row.created_at, "expires_at": ends_at(row), **shown}

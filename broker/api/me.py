@@ -16,7 +16,7 @@ from broker import live as live_state
 from broker.api.caller import ApiRequest
 from broker.api.schemas import ResourcePage, SshAnswer, StatusAnswer, WhyAnswer, WhyBody
 from broker.ca.profile import CertificateKind
-from broker.policy import Denial, Explanation, Permit
+from broker.policy import Denial, Explanation, Permit, Tried
 from broker.services import authorities
 from broker.services.certificates import SUFFIX
 from broker.services.resources import Usable, list_resources, list_servers
@@ -114,10 +114,12 @@ def explained(explanation: Explanation) -> dict[str, Any]:
             for number, reason in enumerate(reasons)
         ],
         "terms": _terms(decision) if isinstance(decision, Permit) else {},
-        "roles": [
-            {**asdict(tried), "failed": str(tried.failed) if tried.failed else None} for tried in explanation.tried
-        ],
+        "roles": [_tried(tried) for tried in explanation.tried],
     }
+
+
+def _tried(tried: Tried) -> dict[str, Any]:
+    return {**asdict(tried), "failed": str(tried.failed) if tried.failed else None}
 
 
 def _terms(permit: Permit) -> dict[str, Any]:

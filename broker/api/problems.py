@@ -1,4 +1,4 @@
-"""One table from failures to answers: problem details (RFC 9457), the request id in each, and nothing of our insides."""
+"""One table from failures to answers: problem details (RFC 9457) with the request id, and nothing of our insides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import AuthenticationError, ValidationError
 
 from broker.api.strict_json import BadRequest, WrongType
 from broker.errors import Conflict, Denied, Invalid, NotFound, PosternError, Problem, Throttled, Unavailable
@@ -52,7 +52,7 @@ def problem(request: HttpRequest, status: int, title: str, detail: str, hint: st
     return response
 
 
-def answer_for(request: HttpRequest, error: PosternError) -> HttpResponse:
+def answer_for(request: HttpRequest, error: Any) -> HttpResponse:
     """The answer for what a service raised; what the table does not know is a bland 500."""
     status, title = next((STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES), (500, ""))
     if status == 500:
@@ -85,18 +85,26 @@ def no_such_address(request: HttpRequest, _: object = None) -> HttpResponse:
     return problem(request, 404, "not found", "there is no such address", "see /api/v1/openapi.json")
 
 
+def wrong_method(request: HttpRequest, refused: HttpResponse) -> HttpResponse:
+    """A method that an address does not have."""
+    allowed = refused.headers.get("Allow", "")
+    answer = problem(request, 405, "method not allowed", f"{request.method} is not possible here", f"try {allowed}")
+    answer.headers["Allow"] = allowed
+    return answer
+
+
 def too_big(request: HttpRequest, _: object = None) -> HttpResponse:
     """A body beyond the limit."""
     return problem(request, 413, "too big", "the body is larger than we take", "send it in parts")
 
 
-def unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
+def unexpected(request: HttpRequest, error: Any) -> HttpResponse:
     """A failure of ours: logged with its trace, told without."""
     log.error("request %s failed", getattr(request, "request_id", "?"), exc_info=error)
     return problem(request, 500, "error", "something went wrong here", "tell an administrator, with the request id")
 
 
-def bad_fields(request: HttpRequest, error: ValidationError) -> HttpResponse:
+def bad_fields(request: HttpRequest, error: Any) -> HttpResponse:
     """Fields that are wrong, each with its path; an unknown one with the nearest that is known."""
     found = [_problem_of(item) for item in error.errors[:50]]
     return answer_for(request, Invalid(str(found[0]) if len(found) == 1 else "the request is wrong", "", found))
@@ -132,7 +140,4 @@ def register(api: NinjaAPI) -> None:
     api.add_exception_handler(ValidationError, bad_fields)
     api.add_exception_handler(Http404, no_such_address)
     api.add_exception_handler(RequestDataTooBig, too_big)
-    api.add_exception_handler(
-        HttpError, lambda request, error: problem(request, error.status_code, "error", str(error))
-    )
     api.add_exception_handler(Exception, unexpected)

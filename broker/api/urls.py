@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http.response import HttpResponseBase
 from django.urls import path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
 
 from broker.api import admin, credentials, history, me, problems, schemas
 from broker.api.caller import CliToken
 from broker.api.strict_json import StrictParser
 from broker.version import VERSION
 
-api = NinjaAPI(
+View = Callable[..., HttpResponseBase]
+
+
+class Api(NinjaAPI):
+    """An API that documents what every call may answer."""
+
+    def get_openapi_schema(self, **how: Any) -> OpenAPISchema:
+        """The description, with problem details as the answer to whatever fails."""
+        schema = super().get_openapi_schema(**how)
+        problem = schemas.ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+        known = schema["components"]["schemas"]
+        known |= problem.pop("$defs", {}) | {"ProblemDetails": problem}
+        content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                operation["responses"]["default"] = {"description": "what went wrong", "content": content}
+        return schema
+
+
+api = Api(
     title="Postern",
     version=VERSION,
     description="What the CLI speaks. Failures are application/problem+json.",
@@ -33,5 +59,18 @@ def unknown(request: HttpRequest, **_: str) -> HttpResponse:
     return problems.no_such_address(request)
 
 
-unknown.csrf_exempt = True  # type: ignore[attr-defined]
-urlpatterns = [path("", api.urls), re_path(r"^.*$", unknown)]
+def told_as_problem(view: View) -> View:
+    """The same view, but that a method is not allowed is told like every other failure."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        return problems.wrong_method(request, response) if isinstance(response, HttpResponseNotAllowed) else response
+
+    return wrapped
+
+
+patterns, _, namespace = api.urls
+for pattern in patterns:
+    pattern.callback = told_as_problem(pattern.callback)
+urlpatterns = [path("", (patterns, "ninja", namespace)), re_path(r"^.*$", csrf_exempt(unknown))]

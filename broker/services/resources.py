@@ -60,6 +60,12 @@ def list_servers(origin: Origin, subject: Subject) -> list[Usable]:
     return list(_usable(live_state.current(), origin, subject, "server", "", ""))
 
 
+def app_address(name: str) -> str:
+    """Where the app of that name is opened; empty if there is none."""
+    app = live_state.current().app_named(name)
+    return settings.POSTERN.app_url(app.host) if app else ""
+
+
 def _usable(live: Live, origin: Origin, subject: Subject, kind: str, search: str, after: str) -> Iterator[Usable]:
     """What may be used after a position `kind/name`, in order. Lazy: a page of it costs no more than it shows."""
     context = Context(time.time(), origin.address)
