@@ -120,6 +120,7 @@ class _Reader:
             if isinstance(event, yaml.DocumentEndEvent):
                 break
             first = first or event.start_mark.line + 1
+            self._lines.setdefault("", first)
             self._take(event, root)
         if not root or root[0] is None:
             return None

@@ -163,7 +163,7 @@ class Section:
         """The line of a path, or of the nearest thing around it."""
         while path and path not in self._lines:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return self._lines.get(path, self._lines.get("kind", 0))
+        return self._lines.get(path, 0)
 
 
 def described(value: Any) -> str:

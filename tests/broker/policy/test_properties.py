@@ -56,7 +56,7 @@ def rules(**more: st.SearchStrategy[object]) -> st.SearchStrategy[Rules]:
         "conditions": st.one_of(st.just(()), some(*CONDITIONS)),
         **more,
     }
-    return st.builds(Rules, **parts)  # type: ignore[arg-type]
+    return st.builds(Rules, **parts)
 
 
 OPTIONS = st.builds(
