@@ -25,7 +25,7 @@ from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.errors import Conflict, Invalid, NotFound
 
-NAME_HINT = "use small letters, digits and . _ @ + - ; begin and end with a letter or digit; 64 characters at most"
+NAME_HINT = "use small letters, digits and . _ - ; begin and end with a letter or digit; 32 characters at most"
 Traits = Mapping[str, Sequence[str]]
 
 
