@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
@@ -72,5 +72,5 @@ def told_as_problem(view: View) -> View:
 
 patterns, _, namespace = api.urls
 for pattern in patterns:
-    pattern.callback = told_as_problem(pattern.callback)
+    pattern.callback = told_as_problem(cast(View, pattern.callback))
 urlpatterns = [path("", (patterns, "ninja", namespace)), re_path(r"^.*$", csrf_exempt(unknown))]

@@ -63,15 +63,17 @@ def enact(
     ordered = _in_order(planned)
     rights, impact = OwnRights(subject), Impact()
     try:
-        with transaction.atomic(), one_must_remain():
-            for item in ordered:
-                _write(origin, item)
-            if why := rights.raised_by_change():
-                raise _Raised(why)
-            ends = impact.count()
-            if summary and ordered and not dry_run:
+        with transaction.atomic():
+            with one_must_remain():
+                for item in ordered:
+                    _write(origin, item)
+                if why := rights.raised_by_change():
+                    raise _Raised(why)
+                ends = impact.count()
+            if summary and ordered:
                 record(origin, _summary(ordered))
-            transaction.set_rollback(dry_run)
+            if dry_run:
+                transaction.set_rollback(True)
     except _Raised as raised:
         first = planned[0].change
         raise refusal(origin, subject, action_of(first.kind, first.change), first.name, str(raised)) from None

@@ -58,18 +58,20 @@ def create_lock(
         raise _bad("reason", "say in one line why, in 500 characters at most")
     ident, name = _target(target_kind, target_name)
     impact = Impact()
-    with transaction.atomic(), one_must_remain():
-        lock = Lock.objects.create(
-            target_kind=target_kind,
-            target_id=ident,
-            target_name=name,
-            reason=reason,
-            created_by=origin.actor_name[:64],
-            expires_at=timezone.now() + timedelta(seconds=ttl) if ttl else None,
-        )
-        record(origin, LockCreated(id=str(lock.pk), **_about(lock)))
-        ends = impact.count()
-        transaction.set_rollback(dry_run)
+    with transaction.atomic():
+        with one_must_remain():
+            lock = Lock.objects.create(
+                target_kind=target_kind,
+                target_id=ident,
+                target_name=name,
+                reason=reason,
+                created_by=origin.actor_name[:64],
+                expires_at=timezone.now() + timedelta(seconds=ttl) if ttl else None,
+            )
+            record(origin, LockCreated(id=str(lock.pk), **_about(lock)))
+            ends = impact.count()
+        if dry_run:
+            transaction.set_rollback(True)
     return LockPlaced(lock, ends)
 
 

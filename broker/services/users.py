@@ -72,13 +72,15 @@ def disable_user(origin: Origin, subject: Subject | None, name: str, why: str = 
     require(origin, subject, "user.update", name)
     user = _known(name)
     impact = Impact()
-    with transaction.atomic(), one_must_remain():
-        ended = ended_events("user-disabled", user_id=user.pk)
-        if ended:
-            record(origin, *ended)
-        accounts.disable_user(origin, user, why)
-        ends = impact.count()
-        transaction.set_rollback(dry_run)
+    with transaction.atomic():
+        with one_must_remain():
+            ended = ended_events("user-disabled", user_id=user.pk)
+            if ended:
+                record(origin, *ended)
+            accounts.disable_user(origin, user, why)
+            ends = impact.count()
+        if dry_run:
+            transaction.set_rollback(True)
     return ends
 
 

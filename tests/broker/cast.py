@@ -1,0 +1,153 @@
+"""The cast of the tests, made by applying documents as an administrator would.
+
+alice may (role engineer: apps and servers of env dev), bob may less (GET on grafana, login `read` on db-1), charlie may
+not, audrey is an auditor, adam an administrator, holly holds a little administration, build_bot is a machine. What is
+called canary-… is nobody's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import LoginSession, User
+from accounts.subject import subject_of
+from broker import live
+from broker.audit.origin import Origin, system
+from broker.policy import Subject
+from broker.services.apply import Source, apply
+from broker.services.enact import Outcome
+from broker.services.presets import ensure_builtin_roles
+from broker.tokens import digest, new_token
+
+ADDRESS = "192.0.2.7"
+DOCUMENTS = """
+{kind: group, metadata: {name: ops}}
+---
+{kind: user, metadata: {name: alice}, spec: {full_name: Alice, email: alice@example.com, groups: [ops], traits: {team: [db]}}}
+---
+{kind: user, metadata: {name: bob}}
+---
+{kind: user, metadata: {name: charlie}}
+---
+{kind: user, metadata: {name: audrey}}
+---
+{kind: user, metadata: {name: adam}}
+---
+{kind: user, metadata: {name: holly}}
+---
+kind: role
+metadata: {name: engineer}
+spec:
+  allow:
+    app_labels: {env: dev}
+    server_labels: {env: dev}
+    logins: [root, deploy]
+---
+kind: role
+metadata: {name: reader}
+spec:
+  allow:
+    app_labels: {name: grafana}
+    methods: [GET]
+    server_labels: {name: db-1}
+    logins: [read]
+---
+kind: role
+metadata: {name: helper}
+spec:
+  allow:
+    rules:
+      - {resources: [user, binding, group, server, role], verbs: [list, read, create, update, delete]}
+---
+{kind: app, metadata: {name: grafana, description: dashboards, labels: {env: dev, name: grafana}}, spec: {uri: 'http://192.0.2.20:3000'}}
+---
+{kind: app, metadata: {name: canary-vault, labels: {env: prod}}, spec: {uri: 'http://192.0.2.21:8200'}}
+---
+{kind: server, metadata: {name: db-1, labels: {env: dev, name: db-1}}, spec: {addr: '192.0.2.30:22'}}
+---
+{kind: server, metadata: {name: canary-prod, labels: {env: prod}}, spec: {addr: '192.0.2.31:22'}}
+---
+{kind: role_binding, spec: {role: engineer, group: ops}}
+---
+{kind: role_binding, spec: {role: reader, user: bob}}
+---
+{kind: role_binding, spec: {role: auditor, user: audrey}}
+---
+{kind: role_binding, spec: {role: administrator, user: adam}}
+---
+{kind: role_binding, spec: {role: helper, user: holly}}
+"""
+
+
+def change(text: str, **how: Any) -> Outcome:
+    """Apply documents as the system."""
+    return apply(system("test"), None, [Source("test.yaml", text)], **how)
+
+
+@dataclass
+class Actor:
+    """Somebody signed in by CLI: their session, its token, and the origin of what they do."""
+
+    user: User
+    session: LoginSession
+    token: str = field(repr=False)
+
+    @property
+    def subject(self) -> Subject:
+        return subject_of(self.user, self.session)
+
+    @property
+    def origin(self) -> Origin:
+        return Origin("person", str(self.user.pk), self.user.username, ADDRESS, "f" * 32, str(self.session.pk))
+
+
+class Cast:
+    """Everybody, and what there is to open."""
+
+    def __init__(self) -> None:
+        live.forget()
+        ensure_builtin_roles()
+        change(DOCUMENTS)
+        User.objects.create(username="build_bot", kind=User.Kind.MACHINE)
+        for name in ("alice", "bob", "adam", "audrey"):
+            # not a hash of anything: nobody signs in with it, but the account counts as one that can
+            User.objects.filter(username=name).update(password=f"argon2$of-{name}")
+        self._actors: dict[str, Actor] = {}
+
+    def __getattr__(self, name: str) -> Actor:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._actors:
+            self._actors[name] = signed_in(User.objects.get(username=name))
+        return self._actors[name]
+
+
+def signed_in(user: User, kind: LoginSession.Kind = LoginSession.Kind.CLI) -> Actor:
+    """A user with a live login session."""
+    now = timezone.now()
+    token = new_token("ptn_cli_" if kind == LoginSession.Kind.CLI else "")
+    session = LoginSession.objects.create(
+        user=user,
+        kind=kind,
+        token_hash=digest(token),
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + timedelta(hours=8),
+        mfa_at=now,
+        amr=["otp", "pwd"],
+        address=ADDRESS,
+    )
+    return Actor(user, session, token)
+
+
+def client(actor: Actor | None = None) -> Client:
+    """An HTTP client as nginx would pass it on; with the actor's bearer token if there is one."""
+    headers = {"host": "postern.localhost:8080", "x-real-ip": ADDRESS}
+    if actor:
+        headers["authorization"] = f"Bearer {actor.token}"
+    return Client(headers=headers, enforce_csrf_checks=True, raise_request_exception=False)
