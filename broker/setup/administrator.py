@@ -22,9 +22,11 @@ def ensure() -> list[str]:
     if link := _first():
         once = f"the link works once, until {link.expires_at:%H:%M} UTC, and is not shown again"
         return [f"first administrator: open {link.url}", f"  you become the user {USERNAME}; {once}"]
-    if administrators().able:
+    there_are = administrators()
+    if there_are.able:
         return []
-    open_link = Invite.objects.filter(used_at=None, expires_at__gt=timezone.now()).order_by("-expires_at").first()
+    invites = Invite.objects.filter(user__username__in=there_are.all, used_at=None, expires_at__gt=timezone.now())
+    open_link = invites.order_by("-expires_at").first()
     if open_link:
         return [
             f"no administrator has come in yet; the link printed before works until {open_link.expires_at:%H:%M} UTC"

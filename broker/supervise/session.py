@@ -16,6 +16,7 @@ from broker.errors import Invalid, PosternError
 from broker.setup import directories
 from broker.supervise import plan, preflight
 from broker.supervise.announce import announce
+from broker.supervise.child import Program
 from broker.supervise.output import Output, fail, say
 from broker.supervise.ready import Question, front_door
 from broker.supervise.supervisor import READY_WITHIN, Supervisor
@@ -35,8 +36,12 @@ def main() -> int:
         with contextlib.closing(lock):
             preflight.check_ports(env)
             told = _set_up()
+            more: list[Program] = []
+            if os.environ.get("POSTERN_DEMO"):
+                lines, more = _demo(env)
+                told += lines
             plan.load_what_they_need()
-            return asyncio.run(session(env, told))
+            return asyncio.run(session(env, told, more))
     except Invalid as error:
         return fail("; ".join(str(problem) for problem in error.problems) or error.message)
     except PosternError as error:
@@ -46,7 +51,7 @@ def main() -> int:
         return 0
 
 
-async def session(env: Environment, told: Sequence[str]) -> int:
+async def session(env: Environment, told: Sequence[str], more: Sequence[Program]) -> int:
     """Start everything, say that it is ready and what the set-up told, wait for the end. Returns the exit code."""
     _raise_file_limit()
     supervisor = Supervisor(Output())
@@ -54,7 +59,7 @@ async def session(env: Environment, told: Sequence[str]) -> int:
     failure: PosternError | None = None
     listener = plan.listen_at(env.socket("web"))
     try:
-        if await _unless_stopped(supervisor, _start(supervisor, env, listener, told)):
+        if await _unless_stopped(supervisor, _start(supervisor, env, listener, told, more)):
             await supervisor.stopping.wait()
         failure = supervisor.failure
     except* PosternError as group:
@@ -70,11 +75,13 @@ async def session(env: Environment, told: Sequence[str]) -> int:
     return 0
 
 
-async def _start(supervisor: Supervisor, env: Environment, listener: socket.socket, told: Sequence[str]) -> None:
+async def _start(
+    supervisor: Supervisor, env: Environment, listener: socket.socket, told: Sequence[str], more: Sequence[Program]
+) -> None:
     store = plan.valkey(env)
     try:
         await supervisor.start([store] if store else [])
-        await supervisor.start(plan.programs(env, listener))
+        await supervisor.start([*plan.programs(env, listener), *more])
         await _answers(front_door(env), env)
     except BaseException:
         say("\n".join(told))  # a link is told once: it must not be lost with the start
@@ -91,6 +98,15 @@ def _set_up() -> list[str]:
     from broker.setup.steps import set_up
 
     return set_up(lambda text: print(text, file=sys.stderr, flush=True))
+
+
+def _demo(env: Environment) -> tuple[list[str], list[Program]]:
+    from broker.setup import demo
+    from broker.setup.samples import samples_of
+    from broker.supervise.demo import programs
+
+    samples = samples_of(env)
+    return demo.set_up(samples), list(programs(env, samples))
 
 
 async def _answers(question: Question, env: Environment) -> None:
