@@ -41,15 +41,16 @@ def run() -> Iterable[Figure]:
     held = dice.sample(roles, HELD)
     grants = GrantSet(compile_role(role, subject.traits, via="group:ops") for role in held)
     locks = Locks([Lock(str(n), "user", f"user-{n}", None, "left") for n in range(50)])
-    attempts = [_attempt(dice, subject, dice.choice(resources)) for _ in range(ATTEMPTS)]
+    # Each attempt is made just before it is decided, as it is for a request.
+    attempts = (_attempt(dice, subject, dice.choice(resources)) for _ in range(ATTEMPTS))
     microseconds, permits = _measure(attempts, grants, locks)
+    assert 0.2 < permits / ATTEMPTS < 0.8, "a bench of nothing but permits or denials says little"
     cuts = statistics.quantiles(microseconds, n=100)
     yield Figure("decide", "p50_us", cuts[49], "us", TARGET_US)
     yield Figure("decide", "p99_us", cuts[98], "us")
-    yield Figure("decide", "permitted_share", permits / ATTEMPTS, "1", better="higher")
 
 
-def _measure(attempts: list[Attempt], grants: GrantSet, locks: Locks) -> tuple[list[float], int]:
+def _measure(attempts: Iterable[Attempt], grants: GrantSet, locks: Locks) -> tuple[list[float], int]:
     times: list[float] = []
     permits = 0
     clock = time.perf_counter_ns

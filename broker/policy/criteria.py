@@ -32,6 +32,12 @@ NEARNESS: Mapping[Reason, int] = {
     )
 }
 
+# An enum's member takes a tenth of a microsecond to look up, and every decision would several times.
+LABELS_DO_NOT_MATCH = Reason.LABELS_DO_NOT_MATCH
+LOGIN_NOT_ALLOWED = Reason.LOGIN_NOT_ALLOWED
+PATH_NOT_ALLOWED = Reason.PATH_NOT_ALLOWED
+METHOD_NOT_ALLOWED = Reason.METHOD_NOT_ALLOWED
+
 Fell = list[tuple[Reason, int]]
 """Why grants fell out: reasons with the masks of the grants."""
 
@@ -52,15 +58,15 @@ def allowing(grants: GrantSet, attempt: Attempt, path: str, fell: Fell) -> int:
 
 
 def _for_request(grants: GrantSet, attempt: Attempt, path: str, fell: Fell) -> int:
-    mask = _narrow(grants.all, grants.apps.matching(attempt.resource.labels), Reason.LABELS_DO_NOT_MATCH, fell)
+    mask = _narrow(grants.all, grants.apps.matching(attempt.resource.labels), LABELS_DO_NOT_MATCH, fell)
     if mask & grants.pathed:
-        mask = _narrow(mask, _opening(grants, mask, path), Reason.PATH_NOT_ALLOWED, fell)
-    return _narrow(mask, grants.methods.get(attempt.method, 0), Reason.METHOD_NOT_ALLOWED, fell)
+        mask = _narrow(mask, _opening(grants, mask, path), PATH_NOT_ALLOWED, fell)
+    return _narrow(mask, grants.methods.get(attempt.method, 0), METHOD_NOT_ALLOWED, fell)
 
 
 def _for_session(grants: GrantSet, attempt: Attempt, fell: Fell) -> int:
-    mask = _narrow(grants.all, grants.servers.matching(attempt.resource.labels), Reason.LABELS_DO_NOT_MATCH, fell)
-    return _narrow(mask, grants.logins.get(attempt.login, 0), Reason.LOGIN_NOT_ALLOWED, fell)
+    mask = _narrow(grants.all, grants.servers.matching(attempt.resource.labels), LABELS_DO_NOT_MATCH, fell)
+    return _narrow(mask, grants.logins.get(attempt.login, 0), LOGIN_NOT_ALLOWED, fell)
 
 
 def _narrow(mask: int, meeting: int, reason: Reason, fell: Fell) -> int:

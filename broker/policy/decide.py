@@ -106,13 +106,12 @@ def _on_terms(attempt: Attempt, login: Login, grants: list[Grant]) -> Decision:
     if failure := terms.failure(login, attempt.context.at):
         return Denial((failure,))
     ends_at = terms.end_of(login)
-    roles: dict[str, None] = {}
     for grant in grants:
-        roles[grant.role] = None
         if grant.until is not None and grant.until < ends_at:
             ends_at = grant.until
+    roles = tuple(dict.fromkeys([grant.role for grant in grants]))
     defaults = MACHINE_DEFAULTS if _is_machine(attempt.subject) else PERSON_DEFAULTS
-    return permit_by_roles(attempt, tuple(roles), terms, ends_at, defaults)
+    return permit_by_roles(attempt, roles, terms, ends_at, defaults)
 
 
 def _is_machine(subject: Subject | None) -> bool:
