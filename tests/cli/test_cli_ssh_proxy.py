@@ -59,7 +59,7 @@ def test_ssh_says_why_it_was_denied_and_by_which_request(alice: Session, home: H
     ran = ssh(home, "root@db-1.postern", "true")
     assert ran.returncode == 255
     assert ran.stderr.splitlines()[0] == (
-        "postern: no role lets you log in as root on db-1: no role of yours allows the login root (login-not-allowed) "
+        "postern: no role lets you log in as root on db-1 (no role of yours allows the login root (login-not-allowed)) "
         "[request 4f2a9c]; ask an administrator for a role with the login root"
     )
 

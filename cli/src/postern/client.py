@@ -32,6 +32,9 @@ class Response(NamedTuple):
 
 def checked_url(text: str) -> str:
     """The broker's address in its one spelling: scheme, host and perhaps port. Raises `UsageProblem`."""
+    text = text.strip()
+    if not text.isprintable() or " " in text:
+        raise UsageProblem(f"{text!r} is not an address", "write it like https://access.example.com")
     if "://" not in text:
         host = text.partition("/")[0].rpartition(":")[0] or text.partition("/")[0]
         text = ("http://" if names.is_loopback(host.strip("[]")) else "https://") + text
@@ -233,10 +236,14 @@ def _problem_document(response: Response) -> dict[str, Any]:
 
 
 def _reasons(problem: Mapping[str, Any]) -> list[str]:
-    reasons = problem.get("reasons") or []
-    return [
-        f"{reason.get('text') or 'denied'} ({reason.get('reason')})" for reason in reasons if isinstance(reason, dict)
-    ]
+    """Each reason's stable name, with its words where they say more than the name and the detail do."""
+    found = []
+    for reason in problem.get("reasons") or []:
+        if isinstance(reason, dict) and reason.get("reason"):
+            name, text = str(reason["reason"]), str(reason.get("text") or "")
+            known = text in ("", problem.get("detail"), name.replace("-", " "))
+            found.append(name if known else f"{text} ({name})")
+    return found
 
 
 def _problems(problem: Mapping[str, Any]) -> list[str]:

@@ -186,8 +186,8 @@ class _Page(BaseHTTPRequestHandler):
 def pasted_code(flow: Flow, text: str) -> str:
     """The code in what was pasted: the code itself, or the whole address the browser ended at."""
     text = text.strip()
-    if "://" in text or "code=" in text:
-        return flow.code_in(urlsplit(text).query if "://" in text else text.lstrip("?"))
+    if text.startswith(("http://", "https://")):
+        return flow.code_in(urlsplit(text).query)
     if not text or not all(c.isascii() and (c.isalnum() or c in "-._~") for c in text):
         raise UsageProblem("that is not a code", "copy the code from the page, all of it")
     return text

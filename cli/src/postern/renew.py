@@ -83,7 +83,7 @@ def unix(when: Any) -> int:
 
 def one_line(problem: CliError) -> str:
     """A failure for ssh's stderr: what, why, the request id, what to do."""
-    why = f": {'; '.join(problem.lines)}" if problem.lines else ""
+    why = f" ({'; '.join(problem.lines)})" if problem.lines else ""
     number = f" [request {problem.request_id}]" if problem.request_id else ""
     hint = f"; {problem.hint}" if problem.hint else ""
     return " ".join(f"{problem.message}{why}{number}{hint}".split())

@@ -54,6 +54,7 @@ def token(context: typer.Context, name: Annotated[str, typer.Argument(metavar="A
     """Print a short-lived token for one app, to be sent as `Authorization: Bearer`.
 
     \b
+    postern app token grafana
     TOKEN=$(postern app token grafana)
     """
     ran = run.of(context)

@@ -89,7 +89,11 @@ def _begin(home: Home, address: str, token: str, expires_at: float, own_key: str
 
 
 def logout(context: typer.Context) -> None:
-    """Sign out: end the login session at the broker and remove key and certificates here."""
+    """Sign out: end the login session at the broker and remove key and certificates here.
+
+    \b
+    postern logout
+    """
     home = run.of(context).home
     session = _session_or_none(home)
     if session is None:

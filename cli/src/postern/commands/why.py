@@ -10,8 +10,12 @@ import typer
 from postern import output, run
 from postern.errors import UsageProblem
 
-KINDS = {"ssh": "server", "certificate": "certificate", "console": "console"}
-"""The kind of resource that an action of this family is about, where its name is another."""
+KINDS = {"ssh": "server"}
+"""The kind of resource that an action of this family is about, where it is not called like the family."""
+FAMILIES = frozenset(
+    ("app", "ssh", "certificate", "console")
+    + ("role", "binding", "user", "group", "server", "lock", "session", "event")
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -44,49 +48,51 @@ def why(
 
 
 def understood(words: list[str]) -> tuple[str, str, str]:
-    """(subject or empty, action, resource or empty): an action is the word with a dot that is not a name's."""
-    if len(words) == 3:
-        return words[0], words[1], words[2]
-    if len(words) == 2 and "." in words[0] and "@" not in words[0]:
-        return "", words[0], words[1]
-    if len(words) == 2:
-        return words[0], words[1], ""
-    if len(words) == 1:
-        return "", words[0], ""
-    raise UsageProblem("too many words", "write it like: postern why alice ssh.session root@db-1")
+    """(subject or empty, action, resource or empty)."""
+    match words:
+        case [action] if is_action(action):
+            return "", action, ""
+        case [action, resource] if is_action(action):
+            return "", action, resource
+        case [subject, action] if is_action(action):
+            return subject, action, ""
+        case [subject, action, resource] if is_action(action):
+            return subject, action, resource
+    raise UsageProblem("there is no action in that", "write it like: postern why alice ssh.session root@db-1")
+
+
+def is_action(word: str) -> bool:
+    """Whether a word looks like an action: `FAMILY.VERB`, of a family there is."""
+    family, dot, verb = word.partition(".")
+    return family in FAMILIES and bool(dot and verb)
 
 
 def _resource(action: str, name: str) -> dict[str, str]:
-    family, dot, _ = action.partition(".")
-    if not dot:
-        raise UsageProblem(
-            f"{action!r} is not an action", "an action has a dot in it: app.request, ssh.session, role.update"
-        )
+    family = action.partition(".")[0]
     kind = KINDS.get(family, family)
     return {"kind": kind, "name": name.rpartition("@")[2] if kind == "server" else name}
 
 
 def text(question: str, answer: Mapping[str, Any]) -> str:
     """The decision, its reasons and terms, then a table of the roles."""
-    lines = [f"{question}: {answer['decision']}"]
-    for reason in answer.get("reasons") or []:
-        lines.append(
-            f"  {reason.get('text') or ''} ({reason.get('reason')})" if isinstance(reason, Mapping) else f"  {reason}"
-        )
-    terms = answer.get("terms") or {}
-    if isinstance(terms, Mapping) and terms:
-        lines.append(
-            "  terms: "
-            + ", ".join(f"{name} {_term(value)}" for name, value in terms.items() if value not in (None, "", []))
-        )
-    roles = answer.get("roles") or []
-    if roles:
-        rows = [(r["role"], r.get("via"), r.get("outcome"), r.get("text") or r.get("failed")) for r in roles]
+    permitted = answer["decision"] == "permit"
+    names = ", ".join(str(reason["reason"]) for reason in answer.get("reasons") or [])
+    lines = [f"{question}: {'permitted' if permitted else 'denied'} ({names})", f"  {answer.get('text') or ''}"]
+    lines += [f"  hint: {answer['hint']}"] if answer.get("hint") else []
+    lines += [f"  {term}" for term in _terms(answer.get("terms") or {})]
+    lines += [f"  ({answer['assumed']})"] if answer.get("assumed") else []
+    if roles := answer.get("roles"):
+        rows = [(role["role"], role.get("via"), role.get("outcome"), role.get("text")) for role in roles]
         lines += ["", output.table(("Role", "Through", "Outcome", "Why"), rows)]
-    return output.safe("\n".join(lines))
+    return output.safe("\n".join(line for line in lines if line.strip() or not line))
 
 
-def _term(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _terms(terms: Mapping[str, Any]) -> list[str]:
+    found = []
+    if terms.get("roles"):
+        found.append(f"by roles: {', '.join(terms['roles'])}")
+    if terms.get("ends_at"):
+        found.append(f"asked again at the latest: {output.valid_until(terms['ends_at'])}")
+    if granted := [name for name, value in terms.items() if value is True]:
+        found.append(f"with: {', '.join(granted)}")
+    return found

@@ -45,7 +45,13 @@ def lock(
     ran = run.of(context)
     made = ran.broker().post("admin", "locks", body=body)
     until = output.valid_until(made["expires_at"]) if made.get("expires_at") else "until lifted"
-    ran.show(made, lambda: f"locked {kind} {name} {until}: {output.safe(reason)} (lock {made['id']})")
+    ran.show(
+        made,
+        lambda: (
+            f"locked {kind} {name} {until}: {output.safe(reason)} (lock {made['id']})"
+            + output.ending(made.get("ends_sessions") or 0)
+        ),
+    )
 
 
 def unlock(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from postern import output, run
+from postern.commands.admin import documents
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List sessions, end sign-ins.")
 
@@ -16,6 +17,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List sessio
 def list_sessions(
     context: typer.Context,
     login: Annotated[bool, typer.Option("--login", help="Sign-ins instead of uses of apps and servers.")] = False,
+    user: Annotated[str, typer.Option(help="Only this user's.")] = "",
+    resource: Annotated[str, typer.Option(help="Only of this app or server.")] = "",
+    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended, too.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
     form: run.Output = None,
 ) -> None:
@@ -23,11 +27,13 @@ def list_sessions(
 
     \b
     postern admin sessions ls
+    postern admin sessions ls --user alice --ended
     postern admin sessions ls --login -o json
     """
     ran = run.of(context)
     kind = "login-sessions" if login else "sessions"
-    items = ran.broker().items("admin", kind, limit=min(limit, 200), at_most=limit)
+    query = {"user": user, "active": "" if ended else "true"} | ({} if login else {"resource": resource})
+    items = ran.broker().items("admin", kind, limit=min(limit, 200), at_most=limit, **query)
     ran.show(items, lambda: login_text(items) if login else access_text(items))
 
 
@@ -78,12 +84,18 @@ def login_text(items: Sequence[Mapping[str, Any]]) -> str:
 
 
 @app.command()
-def end(context: typer.Context, session: Annotated[str, typer.Argument(metavar="ID")], yes: run.Yes = False) -> None:
+def end(
+    context: typer.Context,
+    session: Annotated[str, typer.Argument(metavar="ID")],
+    yes: run.Yes = False,
+    form: run.Output = None,
+) -> None:
     """End a sign-in and every use of apps and servers that rests on it.
 
     \b
     postern admin sessions end 6d0c2b1e-…
     """
     run.confirm(f"end login session {session} and everything opened with it?", yes)
-    run.of(context).broker().delete("admin", "login-sessions", session)
-    print("ended")
+    ran = run.of(context)
+    answer = ran.broker().delete("admin", "login-sessions", session) or {}
+    ran.show(answer, lambda: f"ended {output.sessions(documents.count_of(answer))}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -35,10 +36,7 @@ def invite(context: typer.Context, name: Name, form: run.Output = None) -> None:
     """
     ran = run.of(context)
     answer = ran.broker().post("admin", "users", name, "invite")
-    ran.show(
-        answer,
-        lambda: f"{answer['url']}\n{output.valid_until(answer.get('expires_at'))}; give it to {name} on a safe way",
-    )
+    ran.show(answer, lambda: _link(name, answer))
 
 
 @app.command()
@@ -68,12 +66,17 @@ def enable(context: typer.Context, name: Name, form: run.Output = None) -> None:
 
 @app.command("reset-mfa")
 def reset_mfa(context: typer.Context, name: Name, yes: run.Yes = False, form: run.Output = None) -> None:
-    """Remove a user's second factors; at the next sign-in they enrol new ones.
+    """Remove a user's second factors, end their sessions, and print a link with which they enrol a new one.
 
     \b
     postern admin users reset-mfa alice
     """
     run.confirm(f"remove all second factors of {name} and end their sessions?", yes)
     ran = run.of(context)
-    answer = ran.broker().post("admin", "users", name, "reset-mfa") or {}
-    ran.show(answer, lambda: f"removed the second factors of {name}{output.ending(documents.count_of(answer))}")
+    answer = ran.broker().post("admin", "users", name, "reset-mfa")
+    gone = f"removed the second factors of {name}{output.ending(documents.count_of(answer))}"
+    ran.show(answer, lambda: f"{gone}\n{_link(name, answer)}")
+
+
+def _link(name: str, answer: Mapping[str, Any]) -> str:
+    return f"{answer['url']}\n{output.valid_until(answer.get('expires_at'))}, for one use; tell nobody but {name}"
