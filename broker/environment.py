@@ -47,8 +47,8 @@ class Environment(BaseSettings):
     name: str = Field("Postern", max_length=40, description="what pages and mails call this installation")
     data_dir: Path = Field(BASE_DIR / "var", description="where everything is kept")
     listen: str = Field("", description="addresses nginx listens on; 127.0.0.1:PORT of the URL if empty")
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
+    tls_certificate: Path | None = Field(None, description="certificate chain (PEM) if nginx itself serves TLS")
+    tls_key: Path | None = Field(None, description="the private key of that certificate (PEM)")
     trusted_proxies: Annotated[list[str], NoDecode, BeforeValidator(_comma_list)] = Field(
         default_factory=list, description="networks whose X-Forwarded-For is believed"
     )
@@ -57,14 +57,15 @@ class Environment(BaseSettings):
     session_max: Duration = Field(12 * 3600.0, description="a login session ends after this, whatever happens")
     session_idle: Duration = Field(4 * 3600.0, description="a login session ends when unused for this long")
     cli_session_max: Duration = Field(12 * 3600.0, description="a CLI's login session ends after this")
-    invite_ttl: Duration = 3600.0
-    access_certificate_ttl: Duration = 300.0
-    identity_certificate_ttl: Duration = 3600.0
-    app_token_ttl: Duration = 3600.0
+    invite_ttl: Duration = Field(3600.0, description="an invite link works for this long")
+    access_certificate_ttl: Duration = Field(300.0, description="life of a certificate for one server and login")
+    identity_certificate_ttl: Duration = Field(3600.0, description="life of a certificate for the gateway and the API")
+    app_token_ttl: Duration = Field(3600.0, description="life of a bearer token for one app")
     feed_poll: Duration = Field(1.0, gt=0, le=2.0, description="fallback poll of the feed, seconds")
-    web_workers: int = Field(1, ge=1, le=64)
-    authz_workers: int = Field(1, ge=1, le=64)
-    debug: bool = False
+    web_workers: int = Field(1, ge=1, le=64, description="how many web processes")
+    authz_workers: int = Field(1, ge=1, le=64, description="how many decision services")
+    websocket_max_frame: int = Field(16 * 1024 * 1024, ge=1024, description="bytes in one WebSocket frame to an app")
+    debug: bool = Field(False, description="show failures in pages; never where others can reach it")
 
     @field_validator("url")
     @classmethod

@@ -23,7 +23,7 @@ def set_up(progress: Callable[[str], object]) -> list[str]:
     directories.make_all(env)
     if keys.ensure(env):
         progress(f"made the keys in {env.keys_dir}: keep a copy of them")
-    call_command("migrate", interactive=False, verbosity=0, skip_checks=True, run_syncdb=True)
+    call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
     if made := ensure_authorities():
         progress("made the " + " and the ".join(f"{one.kind} CA" for one in made))
     if ensure_signing_key():

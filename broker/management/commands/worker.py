@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import Any
 
 from celery.beat import EmbeddedService, Scheduler
+from celery.platforms import SecurityWarning
 from django.core.management.base import BaseCommand
 
 from broker.celery import app
@@ -17,9 +20,13 @@ class Command(BaseCommand):
     """Runs the housekeeping. Several may run: each task may be done twice without harm."""
 
     help = "Runs the housekeeping tasks (Celery's worker and beat)."
+    requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Until SIGTERM."""
+        logging.getLogger("celery.beat").setLevel(logging.WARNING)
+        # It warns root of messages that run code; ours are JSON.
+        warnings.simplefilter("ignore", SecurityWarning)
         # The scheduler must be named: otherwise the embedded beat keeps a file of its own.
         beat = EmbeddedService(app, max_interval=BEAT_LOOKS_EVERY, thread=True, scheduler_cls=Scheduler)
         beat.start()
