@@ -31,7 +31,8 @@ MAX_HOST_KEY = 8192
 def access(request: ApiRequest, body: AccessBody) -> dict[str, Any]:
     """Five minutes at most; its serial and template are on record before it is signed."""
     caller = request.auth
-    issued = issue_access(caller.origin, caller.subject, body.server, body.login, body.public_key)
+    with hiding(f"there is no server {body.server!r}, or it is not yours", "list yours with: postern ls servers"):
+        issued = issue_access(caller.origin, caller.subject, body.server, body.login, body.public_key)
     if issued.server is None:
         raise NotFound(f"there is no server {body.server!r}")
     spec = issued.server.spec
@@ -51,7 +52,7 @@ def identity(request: ApiRequest, body: IdentityBody) -> dict[str, Any]:
 @router.post("app-tokens", response=AppTokenAnswer, summary="A bearer token for one app")
 def app_token(request: ApiRequest, body: AppTokenBody) -> dict[str, Any]:
     """For command-line clients of an app; the app never sees it."""
-    with hiding(f"there is no app {body.app!r}", "list yours with: postern app ls"):
+    with hiding(f"there is no app {body.app!r}, or it is not yours", "list yours with: postern app ls"):
         token, session = issue_app_token(request.auth.origin, request.auth.session, body.app)
     return {"token": token, "expires_at": session.expires_at, "url": app_address(body.app)}
 

@@ -1,0 +1,89 @@
+"""Who gets which answer: every call of the API, for everybody, held against a table that people review (R03)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.db import transaction
+from django.http import HttpResponse
+
+from accounts import cookies
+from accounts.models import LoginSession
+from broker import live
+from broker.api.urls import api
+from broker.models import AuditEvent, Lock
+from broker.services.authorities import ensure_authorities
+from tests.broker.cast import Cast, client, signed_in
+
+pytestmark = pytest.mark.urls("tests.broker.api.urls")
+
+ROWS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "access_matrix.yaml").read_text())
+ACTORS = ("anonymous", "cookie", "alice", "bob", "charlie", "audrey", "adam", "holly")
+METHODS = ("get", "post", "put", "patch", "delete")
+KEY = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def calls() -> set[str]:
+    schema = api.get_openapi_schema()
+    return {f"{method.upper()} {path}" for path, ops in schema["paths"].items() for method in ops if method in METHODS}
+
+
+def filled(value: Any, words: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: filled(inner, words) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner, words) for inner in value]
+    return words.get(value, value) if isinstance(value, str) else value
+
+
+def send(row: dict[str, Any], actor: str, cast: Cast, words: dict[str, str]) -> HttpResponse:
+    method, _, path = row["call"].partition(" ")
+    address = path.format(**filled(row.get("path", {}), words))
+    http = client(None if actor in ("anonymous", "cookie") else getattr(cast, actor))
+    if actor == "cookie":
+        http.cookies[cookies.SESSION] = words["COOKIE"]
+    if "text" in row:
+        return http.generic(method, address, filled(row["text"], words), content_type="text/plain")  # type: ignore[return-value]
+    if "body" in row:
+        return http.generic(method, address, json.dumps(filled(row["body"], words)), content_type="application/json")  # type: ignore[return-value]
+    return http.generic(method, address)  # type: ignore[return-value]
+
+
+def test_every_call_has_a_row_and_every_row_a_call(db: None) -> None:
+    """R03: a new call without a reviewed row fails here."""
+    assert {row["call"] for row in ROWS} == calls()
+    for row in ROWS:
+        assert tuple(row["answers"]) == ACTORS, row["call"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row['call']} {row.get('note', row.get('path', ''))}" for row in ROWS])
+def test_everybody_gets_the_answer_of_the_table(cast: Cast, row: dict[str, Any]) -> None:
+    """R03, R01, X07: each actor in a world of their own; a refusal is problem details and changes nothing."""
+    ensure_authorities()
+    lock = Lock.objects.create(target_kind="login", target_id="x", target_name="x", reason="r")
+    browser = signed_in(cast.adam.user, LoginSession.Kind.BROWSER)
+    words = {"KEY": KEY, "BOB_SESSION": str(cast.bob.session.pk), "LOCK": str(lock.pk), "COOKIE": browser.token}
+    for name in ACTORS[2:]:
+        getattr(cast, name)
+    got = {}
+    for actor in ACTORS:
+        live.forget()
+        before = transaction.savepoint()
+        events = set(AuditEvent.objects.values_list("pk", flat=True))
+        response = send(row, actor, cast, words)
+        got[actor] = response.status_code
+        if response.status_code >= 400:
+            assert response.headers["Content-Type"] == "application/problem+json"
+            new = AuditEvent.objects.exclude(pk__in=events)
+            assert {event.name for event in new} <= {"access.denied"}
+            if response.status_code == 403:
+                assert new.count() == 1
+        transaction.savepoint_rollback(before)
+    live.forget()
+    assert got == row["answers"]
