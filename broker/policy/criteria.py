@@ -120,6 +120,8 @@ def condition_failure(side: Side, attempt: Attempt) -> Reason | None:
 def denying(grants: GrantSet, attempt: Attempt, path: str) -> Grant | None:
     """The first held grant whose deny side names the attempt."""
     if attempt.action == APP_REQUEST:
+        if not grants.denying_apps or not grants.denied_apps.matching(attempt.resource.labels):
+            return None
         for grant, deny in grants.denying_apps:
             if (deny.bare or _names_request(deny, attempt, path)) and _is_in_force(grant, deny, attempt):
                 return grant

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from broker.policy.grant import Grant
 from broker.policy.pattern import Pattern, Selector
 
+EVERYTHING = Selector({}, anything=True)
+
 
 class LabelIndex:
     """Label selectors turned round: for each label key, which grants accept which value."""
@@ -64,6 +66,7 @@ class GrantSet(Sequence[Grant]):
         "all",
         "apps",
         "conditional",
+        "denied_apps",
         "denying_apps",
         "denying_rest",
         "denying_servers",
@@ -93,6 +96,9 @@ class GrantSet(Sequence[Grant]):
         )
         self.denying_apps = tuple(
             pair for pair in denying if pair[1].bare or pair[1].apps.selects or pair[1].paths or pair[1].methods
+        )
+        self.denied_apps = LabelIndex(
+            [pair[1].apps if pair[1].apps.selects else EVERYTHING for pair in self.denying_apps]
         )
         self.denying_rest = tuple(pair for pair in denying if pair[1].bare or pair[1].actions)
 
