@@ -8,6 +8,7 @@ not; each has a password and an authenticator app.
 from __future__ import annotations
 
 import atexit
+import base64
 import os
 import secrets
 import shutil
@@ -59,7 +60,7 @@ from accounts.services import login_sessions
 from accounts.services.users import create_user
 from broker.audit.log import record
 from broker.audit.origin import Origin, system
-from broker.tokens import new_token
+from broker.tokens import digest, new_token
 
 # Hashing takes 100 MiB by design; tests need the algorithm, not the cost.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
@@ -96,7 +97,7 @@ class Person:
     def session(self) -> LoginSession:
         """The login session of `client`."""
         token = self.client.cookies[cookies.SESSION].value
-        return LoginSession.objects.get(token_hash=login_sessions.digest(token))
+        return LoginSession.objects.get(token_hash=digest(token))
 
     def new_browser(self, **kwargs: Any) -> tuple[Client, LoginSession]:
         """Another browser in which they are signed in."""
@@ -118,8 +119,6 @@ class Person:
 
     def code(self, step: int = 0) -> str:
         """What their authenticator app shows, `step` half minutes from now."""
-        import base64
-
         seed = base64.b32decode(self.device.seed)
         return f"{hotp(seed, int(timezone.now().timestamp()) // 30 + step):06d}"
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from accounts.authenticators import password, recovery, totp
 from accounts.devices import device_name
-from accounts.models import Invite, LoginSession, SignIn, User
-from accounts.services.factors import enrol_totp, make_recovery_codes
+from accounts.models import Invite, LoginSession, SignIn, TotpDevice, User
+from accounts.services.factors import device_to_enrol, enrol_totp, make_recovery_codes
 from accounts.services.guessing import WRONG_CODE, WRONG_PASSWORD, guess
 from accounts.services.invites import new_sign_in
 from accounts.services.login_sessions import ended_events, start
@@ -26,10 +26,14 @@ from accounts.throttle import Door
 from broker.audit.event import RecoveryCodeUsed
 from broker.audit.log import record
 from broker.audit.origin import Origin
-from broker.errors import NotFound
+from broker.errors import Conflict
 from broker.tokens import digest, new_token
 
 SECOND_FACTORS = frozenset({totp.AMR, recovery.AMR})
+
+
+class Overtaken(Conflict):
+    """The sign-in went on in another tab, or is over."""
 
 
 class Step(StrEnum):
@@ -112,6 +116,12 @@ def prove_recovery_code(origin: Origin, door: Door, sign_in: SignIn, code: str) 
         record(origin, RecoveryCodeUsed(id=str(user.pk), label=user.username, left=recovery.left(user)))
 
 
+def device(sign_in: SignIn) -> TotpDevice:
+    """The authenticator app that this sign-in is to enrol."""
+    with _locked(sign_in, Step.ENROL) as row:
+        return device_to_enrol(row.user, since=sign_in.created_at)
+
+
 def enrol(origin: Origin, sign_in: SignIn, code: str) -> list[str]:
     """Confirm the authenticator app with its first code; answers the recovery codes, told this once. Raises Wrong."""
     user = sign_in.user
@@ -165,13 +175,13 @@ def cancel(sign_in: SignIn) -> None:
 
 @contextmanager
 def _locked(sign_in: SignIn, step: Step) -> Iterator[SignIn]:
-    """The row of a sign-in, locked in a transaction and still wanting `step`; raises NotFound if it does not."""
+    """The row of a sign-in, locked in a transaction and still wanting `step`; raises Overtaken if it does not."""
     with transaction.atomic():
         # The user's row first, as every service does that ends sign-ins: so nobody waits for each other.
         User.objects.select_for_update().filter(pk=sign_in.user.pk).first()
         row = SignIn.objects.filter(pk=sign_in.pk, user__disabled_at=None).select_related("user", "invite").first()
         if row is None or step_of(row) != step:
-            raise NotFound("this sign-in is over or has gone on elsewhere", "begin again")
+            raise Overtaken("this sign-in is over or has gone on elsewhere", "begin again")
         yield row
 
 

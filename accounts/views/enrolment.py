@@ -13,7 +13,6 @@ from accounts.forms import CodeForm, NewPasswordForm
 from accounts.models import SignIn, TotpDevice
 from accounts.requests import Request
 from accounts.services import sign_in as service
-from accounts.services.factors import device_to_enrol
 from accounts.services.guessing import Wrong
 from accounts.services.invites import accept_invite, open_invite
 from accounts.services.sign_in import Step
@@ -64,7 +63,7 @@ def new_password(request: Request, sign_in: SignIn) -> HttpResponse:
 def enrol(request: Request, sign_in: SignIn) -> HttpResponse:
     """Scan the QR code, and prove it with a first code. The answer to the right one tells the recovery codes."""
     user = sign_in.user
-    context = totp_context(device_to_enrol(user, since=sign_in.created_at))
+    context = totp_context(service.device(sign_in))
     if request.method != "POST":
         return render(request, ENROL, {"form": CodeForm(), **context})
     form = CodeForm(request.POST)

@@ -58,7 +58,10 @@ def at_step(
                 return redirect("/sign-in")
             if service.step_of(sign_in) != step:
                 return to_next_step(request, sign_in)
-            return view(request, sign_in, *args, **kwargs)
+            try:
+                return view(request, sign_in, *args, **kwargs)
+            except service.Overtaken:
+                return redirect(request.path)  # and from there to the step that is due, or to the beginning
 
         return cast(Callable[Concatenate[Request, P], HttpResponseBase], guarded)
 

@@ -49,7 +49,7 @@ def test_every_spelling_finds_the_same_account(alice: Person, typed: str) -> Non
     assert User.objects.by_name(typed) == alice.user
 
 
-@pytest.mark.parametrize("typed", ["alıce", "аlice", "alice\0", "alice@evil", "al\u0131ce"])
+@pytest.mark.parametrize("typed", ["alıce", "аlice", "alice\0", "alice@evil"])
 def test_what_is_only_similar_finds_nobody(alice: Person, typed: str) -> None:
     """L16."""
     assert User.objects.by_name(typed) is None

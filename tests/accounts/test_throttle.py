@@ -137,11 +137,15 @@ def test_thirty_wrong_codes_in_a_day_are_the_end_whatever_the_pace(clock: Clock)
 
 def test_a_hundred_guesses_at_once_are_counted_exactly() -> None:
     """L21: on PostgreSQL and on SQLite alike."""
-    checked = []
+    checked: list[int] = []
+
+    def check() -> bool:
+        checked.append(1)
+        return False
 
     def attempt(_: int) -> bool:
         try:
-            throttle.is_right(ALICE.keys(), lambda: bool(checked.append(1)))
+            throttle.is_right(ALICE.keys(), check)
         except Throttled:
             return False
         finally:

@@ -72,7 +72,9 @@ def test_only_the_neighbouring_steps_count(alice: Person, clock: Clock, seconds:
     assert totp.is_right(alice.device, code) is good
 
 
-@pytest.mark.parametrize("typed", ["", "12345", "1234567", "abcdef", "１２３４５６", "-12345", "1e5000", "0x1234", "\0" * 6])
+@pytest.mark.parametrize(
+    "typed", ["", "12345", "1234567", "abcdef", "１２３４５６", "-12345", "1e5000", "0x1234", "\0" * 6]
+)
 def test_what_is_not_six_digits_is_wrong(alice: Person, typed: str) -> None:
     assert not totp.is_right(alice.device, typed)
 
