@@ -20,7 +20,7 @@ _TOKEN_MARK = re.compile(r"ptn_", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Cookies:
-    """A `Cookie` header taken apart: our session token and state (empty if absent or doubtful), and what is the app's."""
+    """A `Cookie` header taken apart: our token and state (empty if absent or doubtful), and what is the app's."""
 
     session: str = ""
     state: str = ""

@@ -1,4 +1,4 @@
-"""nginx's configuration: apps and settings in, text out. The same input gives the same text, so a change can be seen."""
+"""nginx's configuration: apps and settings in, text out. Same input, same text, so that a change can be seen."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Front:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One app to serve: where its upstream was found (`addresses`, may be none) and the file with its CA, if it has one."""
+    """One app to serve: where its upstream was found (`addresses`, may be none), and the file with its own CA."""
 
     id: str
     host: str
@@ -130,7 +130,10 @@ def _maps(sites: Sequence[Site]) -> Iterator[str]:
     yield block("geo $postern_dollar", 'default "$";')
     # Whatever asks to leave HTTP, or for a stream that does not end, goes to where it can be cut.
     yield block(
-        'map "$http_upgrade|$http_accept" $postern_tunnelled', "default 1;", '"~^\\|.*text/event-stream" 1;', '"~^\\|" "";'
+        'map "$http_upgrade|$http_accept" $postern_tunnelled',
+        "default 1;",
+        '"~^\\|.*text/event-stream" 1;',
+        '"~^\\|" "";',
     )
     yield block("map $http_upgrade $postern_upgrade", 'default "";', "~*^websocket$ websocket;")
     yield block("map $http_upgrade $postern_connection", 'default "";', "~*^websocket$ upgrade;")
@@ -166,8 +169,9 @@ _HASHED = '"~\\.[0-9a-f]{12}\\.[a-z0-9]+$" "public, max-age=31536000, immutable"
 def _upstreams(front: Front, sites: Sequence[Site]) -> Iterator[str]:
     authz = [f"server {quoted_path('unix:' + path)} max_fails=2 fail_timeout=5s;" for path in front.authz_sockets]
     yield block("upstream postern_authz", *authz, "keepalive 64;", "keepalive_requests 1000000;")
-    yield block("upstream postern_web", f"server {quoted_path('unix:' + front.web_socket)} max_fails=0;", "keepalive 16;")
-    yield block("upstream postern_tunnel", f"server {quoted_path('unix:' + front.tunnel_socket)} max_fails=0;")
+    web, tunnel = (quoted_path("unix:" + path) for path in (front.web_socket, front.tunnel_socket))
+    yield block("upstream postern_web", f"server {web} max_fails=0;", "keepalive 16;")
+    yield block("upstream postern_tunnel", f"server {tunnel} max_fails=0;")
     for site in sites:
         if site.addresses:
             port = upstream_of(site.spec.uri).port
@@ -238,7 +242,7 @@ def _web_headers(front: Front) -> Iterator[tuple[str, str]]:
     yield "X-Forwarded-Host", ""
     yield "X-Request-Id", "$request_id"
     for name in (
-        *("App", "Wants", "Reasons", "Detail", "Status", "Method", "Target", "User", "Role"),
+        *("App", "Wants", "Reasons", "Detail", "Status", "Method", "Target", "User"),
         *("Access", "Assertion", "Email", "Groups", "Cookie", "Location", "State"),
     ):
         yield f"X-Postern-{name}", ""
@@ -295,7 +299,7 @@ def _authz(site: Site) -> str:
     )
 
 
-_ANSWERS = ("user", "email", "groups", "assertion", "cookie", "access", "reasons", "detail", "role", "location", "state")
+_ANSWERS = ("user", "email", "groups", "assertion", "cookie", "access", "reasons", "detail", "location", "state")
 
 
 def _asking() -> list[str]:
@@ -404,7 +408,6 @@ def _page(front: Front, site: Site, name: str) -> str:
         "X-Postern-Wants": "$postern_wants",
         "X-Postern-Reasons": "$postern_reasons",
         "X-Postern-Detail": "$postern_detail",
-        "X-Postern-Role": "$postern_role",
         "X-Postern-Status": "$status",
         "X-Postern-Method": "$request_method",
         "X-Postern-Target": "$request_uri",

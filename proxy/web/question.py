@@ -1,4 +1,4 @@
-"""nginx's question about one request, and our answers: HTTP/1.1 as nginx speaks it over a socket that only it can open."""
+"""nginx's question about one request, and our answers: HTTP/1.1 as nginx speaks it, on a socket that is its alone."""
 
 from __future__ import annotations
 

@@ -44,7 +44,10 @@ IDENTITY = (
 """What the decision says about who asks. Empty on a public path: then nothing is sent, whatever the client said."""
 
 
-def upstream_headers(app: AppSpec, app_netloc: str, upstream_netloc: str, scheme: str) -> Iterator[tuple[str, str, bool]]:
+Header = tuple[str, str, bool]
+
+
+def upstream_headers(app: AppSpec, app_netloc: str, upstream_netloc: str, scheme: str) -> Iterator[Header]:
     """(name, value, literal) for each header that nginx sets; an empty value means the header is not sent.
 
     `literal` values are an administrator's words; the others name nginx's variables.
@@ -74,7 +77,8 @@ def _ours(app: AppSpec, app_netloc: str, upstream_netloc: str, scheme: str) -> I
     yield "X-Real-Ip", "$remote_addr"
     yield "X-Forwarded-Proto", scheme
     yield "X-Forwarded-Host", app_netloc
-    yield "X-Forwarded-Port", app_netloc.rpartition(":")[2] if ":" in app_netloc else {"http": "80", "https": "443"}[scheme]
+    port = app_netloc.partition(":")[2]
+    yield "X-Forwarded-Port", port or {"http": "80", "https": "443"}[scheme]
     yield "X-Request-Id", "$request_id"
     yield "Cookie", "$postern_cookie"
     yield "Authorization", "$postern_authorization"

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-# Link-local (cloud metadata), multicast, "this host" and broadcast: no app lives there. Loopback and private networks are
-# where private apps do live, and the address was an administrator's to choose.
+# Link-local and cloud metadata, multicast, "this host" and broadcast: no app lives there. Loopback and private networks
+# are where private apps do live, and the address was an administrator's to choose.
 _NEVER = tuple(
     ipaddress.ip_network(text)
-    for text in ("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "::/128", "fe80::/10", "ff00::/8")
-) + (ipaddress.ip_network("fd00:ec2::254/128"),)
+    for text in (
+        *("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/128", "fe80::/10", "ff00::/8", "fd00:ec2::254/128"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

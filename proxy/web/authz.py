@@ -1,0 +1,280 @@
+"""The decision service's mind: nginx's question about one request in, yes, no or "sign in" out.
+
+Nothing is remembered about decisions: each request is decided anew on the live state. Whatever goes wrong is a no.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from broker.environment import Environment
+from broker.live import Live, LiveAccess, LiveApp, LiveLogin, LiveUser
+from broker.policy import Attempt, Context, Denial, Permit, Reason, Resource, Subject
+from broker.policy.attempt import APP_REQUEST
+from broker.tokens import digest, new_token
+from proxy.web.credentials import STATE_COOKIE, Bearer, Cookies, read_authorization, read_cookies
+from proxy.web.identity_header import REUSE, Assertions, groups_value
+from proxy.web.ledger import Ledger
+from proxy.web.question import UNABLE, Question, answer_head, header_value, read_question
+
+log = logging.getLogger(__name__)
+
+LONGEST_COOKIE = 12 * 1024
+LONGEST_NEXT = 3000
+MOST_FETCHES = 1000
+"""Look-ups in the database that may wait at once; beyond that the answer is that we cannot decide."""
+
+STATE_SECONDS = 600
+_SIGN_IN_AGAIN = frozenset({Reason.NOT_SIGNED_IN, Reason.SESSION_EXPIRED})
+_END = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """The session a request is made under; all None for nobody. `doubt` says what was wrong with a credential given."""
+
+    access: LiveAccess | None = None
+    login: LiveLogin | None = None
+    subject: Subject | None = None
+    doubt: str = ""
+
+
+NOBODY = _Who()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The answer of a session's permitted requests, up to the cookie, and what it was made from."""
+
+    subject: Subject
+    user: LiveUser
+    app: LiveApp
+    made_at: float
+    head: bytes
+
+    def is_of(self, subject: Subject, user: LiveUser, app: LiveApp) -> bool:
+        """Whether these very values made it: what the feed reloads is replaced, never changed."""
+        return self.subject is subject and self.user is user and self.app is app
+
+
+class Authz:
+    """Answers questions. `fit()` says whether state and log are good enough to permit anything."""
+
+    def __init__(
+        self, env: Environment, live: Live, ledger: Ledger, assertions: Assertions, fit: Callable[[], bool]
+    ) -> None:
+        self._env = env
+        self._live = live
+        self._ledger = ledger
+        self.assertions = assertions
+        self._fit = fit
+        self._heads: dict[str, _Head] = {}
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="authz-db")
+        self._fetching = 0
+
+    def answer(self, head: bytes) -> bytes | Coroutine[None, None, bytes]:
+        """The answer to a question, at once or when what it needs has been fetched or written."""
+        try:
+            question = read_question(head)
+            if question is None or not self._fit():
+                return UNABLE
+            app = self._live.apps.get(question.app)
+            if app is None:
+                return self._unknown_app(question)
+            cookies, bearer = read_cookies(question.cookie), read_authorization(question.authorization)
+            who = self._who(app, cookies, bearer, time.time())
+            if who is None:
+                return self._answer_later(question, app, cookies, bearer)
+            return self._decide(question, app, cookies, bearer, who)
+        except Exception:
+            log.exception("a question could not be answered")
+            return UNABLE
+
+    # --- who asks -----------------------------------------------------------------------------------------------------
+
+    def _who(self, app: LiveApp, cookies: Cookies, bearer: Bearer, at: float) -> _Who | None:
+        """Whose session the request belongs to, from memory; None when the database has to be asked."""
+        token = bearer.token if bearer.ours else cookies.session
+        if not token:
+            return _Who(doubt="malformed token") if bearer.ours else NOBODY
+        access = self._live.peek_access(hashlib.sha256(token.encode()).hexdigest())
+        if access is None:
+            return None
+        if doubt := _doubt(access, app, "bearer" if bearer.ours else "cookie", at):
+            return _Who(doubt=doubt)
+        login = self._live.peek_login(access.login_id, at)
+        if login is None:
+            return None
+        return self._standing(access, login, at)
+
+    def _standing(self, access: LiveAccess, login: LiveLogin, at: float) -> _Who:
+        if login.ended or at >= login.expires_at or at >= login.idle_at:
+            return _Who(doubt="the login session has ended")
+        if login.user_id != access.user_id:
+            return _Who(doubt="the session is somebody else's")
+        subject = self._live.subject(login)
+        return _Who(access, login, subject) if subject else _Who(doubt="the user is gone")
+
+    def _fetch_who(self, app: LiveApp, cookies: Cookies, bearer: Bearer) -> _Who:
+        """The same, asking the database. Runs in a thread."""
+        at = time.time()
+        token_hash = digest(bearer.token if bearer.ours else cookies.session)
+        access = self._live.peek_access(token_hash) or self._live.fetch_access(token_hash)
+        if access is None:
+            return _Who(doubt="unknown session")
+        if doubt := _doubt(access, app, "bearer" if bearer.ours else "cookie", at):
+            return _Who(doubt=doubt)
+        login = self._live.peek_login(access.login_id, at) or self._live.fetch_login(access.login_id)
+        return self._standing(access, login, at) if login else _Who(doubt="the login session is gone")
+
+    async def _answer_later(self, question: Question, app: LiveApp, cookies: Cookies, bearer: Bearer) -> bytes:
+        if self._fetching >= MOST_FETCHES:
+            return UNABLE
+        self._fetching += 1
+        try:
+            loop = asyncio.get_running_loop()
+            who = await loop.run_in_executor(self._pool, self._fetch_who, app, cookies, bearer)
+        except Exception as error:  # the database does not answer
+            log.warning("a session could not be looked up: %s", type(error).__name__)
+            return UNABLE
+        finally:
+            self._fetching -= 1
+        answer = self._decide(question, app, cookies, bearer, who)
+        return answer if isinstance(answer, bytes) else await answer
+
+    # --- the decision -------------------------------------------------------------------------------------------------
+
+    def _decide(
+        self, question: Question, app: LiveApp, cookies: Cookies, bearer: Bearer, who: _Who
+    ) -> bytes | Coroutine[None, None, bytes]:
+        attempt = _attempt(question, app.resource, who.subject)
+        if question.upgrade and not self._is_own_origin(question, app, bearer):
+            return self._refuse(question, app, cookies, who, attempt, Denial((Reason.FOREIGN_ORIGIN,)))
+        decision = self._live.decide(attempt)
+        if isinstance(decision, Denial):
+            return self._refuse(question, app, cookies, who, attempt, decision)
+        if len(cookies.rest) > LONGEST_COOKIE:
+            denial = Denial((Reason.POLICY_ERROR,), detail="the app's cookies are longer than 12 KiB together")
+            return self._refuse(question, app, cookies, who, attempt, denial)
+        return self._permit(question, app, cookies, who, attempt, decision)
+
+    def _is_own_origin(self, question: Question, app: LiveApp, bearer: Bearer) -> bool:
+        """Upgrades carry cookies from any page, so the page must be the app's own. A bearer token no page sends."""
+        if not question.origin:
+            return bool(bearer.token)
+        return question.origin == self._env.app_url(app.host)
+
+    def _permit(
+        self, question: Question, app: LiveApp, cookies: Cookies, who: _Who, attempt: Attempt, permit: Permit
+    ) -> bytes:
+        access_id = who.access.id if who.access else ""
+        self._ledger.permitted(attempt, question.request_id, access_id, permit.roles)
+        if who.login and who.access and self._live.touch_login(who.login.id, attempt.context.at):
+            self._ledger.used(who.login.id, access_id)
+        # On a public path nobody is introduced to the app who has no role for it.
+        known = permit.reason is not Reason.PUBLIC_PATH
+        head = self._head(app, who, attempt.context.at) if known and who.access else answer_head(200, [])
+        if cookies.rest:
+            head += b"\r\nX-Postern-Cookie: " + cookies.rest.encode("latin-1")
+        return head + _END
+
+    def _head(self, app: LiveApp, who: _Who, at: float) -> bytes:
+        """The identity headers of a session, made anew when anything about it changed and every few seconds."""
+        assert who.access is not None  # noqa: S101 - the caller looked
+        assert who.subject is not None  # noqa: S101
+        user = self._live.users[who.subject.id]
+        known = self._heads.get(who.access.id)
+        if known and known.is_of(who.subject, user, app) and at - known.made_at < REUSE:
+            return known.head
+        assertion = self.assertions.sign(who.subject, user, app, self._env.app_url(app.host), at)
+        head = answer_head(
+            200,
+            [
+                ("X-Postern-User", who.subject.name),
+                ("X-Postern-Email", user.email),
+                ("X-Postern-Groups", groups_value(who.subject)),
+                ("X-Postern-Assertion", assertion),
+                ("X-Postern-Access", who.access.id),
+            ],
+        )
+        self._heads[who.access.id] = _Head(who.subject, user, app, at, head)
+        return head
+
+    async def _refuse(
+        self, question: Question, app: LiveApp, cookies: Cookies, who: _Who, attempt: Attempt, denial: Denial
+    ) -> bytes:
+        """Put the denial on record, then say no, or where to sign in."""
+        access_id = who.access.id if who.access else ""
+        if who.doubt and not denial.detail:
+            denial = Denial(denial.reasons, denial.role, who.doubt)
+        try:
+            await self._ledger.denied(attempt, denial, question.request_id, access_id)
+        except Exception as error:
+            log.warning("a denial could not be put on record: %s", type(error).__name__)
+            return UNABLE
+        if denial.reasons[0] in _SIGN_IN_AGAIN:
+            return self._to_sign_in(question, app, cookies, denial)
+        return answer_head(403, [*_reasons(denial), *_user(who)]) + _END
+
+    def _to_sign_in(self, question: Question, app: LiveApp, cookies: Cookies, denial: Denial) -> bytes:
+        if question.wants != "html":
+            return answer_head(401, [*_reasons(denial), ("WWW-Authenticate", f'Bearer realm="{app.name}"')]) + _END
+        # Several tabs of one browser sign in under one state: a new one would spoil those that are on their way.
+        state = cookies.state or new_token("")
+        target = question.target if question.method in ("GET", "HEAD") and len(question.target) <= LONGEST_NEXT else "/"
+        location = f"{self._env.url}/launch/{app.name}?next={quote(target, safe='/')}&state={digest(state)}"
+        attributes = f"Path=/; Max-Age={STATE_SECONDS}; Secure; HttpOnly; SameSite=Lax"
+        headers = [("X-Postern-Location", location), ("X-Postern-State", f"{STATE_COOKIE}={state}; {attributes}")]
+        return answer_head(401, [*_reasons(denial), *headers]) + _END
+
+    async def _unknown_app(self, question: Question) -> bytes:
+        """The app was just removed, and nginx does not know yet."""
+        attempt = _attempt(question, Resource("app", question.app, ""), None)
+        denial = Denial((Reason.UNKNOWN_RESOURCE,))
+        try:
+            await self._ledger.denied(attempt, denial, question.request_id, "")
+        except Exception:
+            return UNABLE
+        return answer_head(403, _reasons(denial)) + _END
+
+    def forget_old(self, at: float) -> None:
+        """Drop answers and sessions that are over, so that memory stays flat."""
+        self._live.forget_old(at)
+        self._heads = {ident: head for ident, head in self._heads.items() if at - head.made_at < REUSE}
+
+    def close(self) -> None:
+        """Let the database threads go."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _attempt(question: Question, resource: Resource, subject: Subject | None) -> Attempt:
+    # A `#` cannot be in a request target: kept in the path, it is seen by whoever reads that.
+    path = question.target if "#" in question.target else question.target.partition("?")[0]
+    context = Context(time.time(), question.peer)
+    return Attempt(subject, APP_REQUEST, resource, context, method=question.method, path=path)
+
+
+def _doubt(access: LiveAccess, app: LiveApp, credential: str, at: float) -> str:
+    if access.resource_id != app.id:
+        return "the session is another app's"
+    if access.credential != credential:
+        return "the credential came in the wrong place"
+    return "the app session has ended" if access.ended or at >= access.expires_at else ""
+
+
+def _reasons(denial: Denial) -> list[tuple[str, str]]:
+    detail = denial.detail if denial.reasons[0] is Reason.LOCKED else ""
+    return [("X-Postern-Reasons", ",".join(denial.reasons)), ("X-Postern-Detail", quote(detail[:300]))]
+
+
+def _user(who: _Who) -> list[tuple[str, str]]:
+    if who.subject is None or who.access is None:
+        return []
+    return [("X-Postern-User", header_value(who.subject.name).decode()), ("X-Postern-Access", who.access.id)]

@@ -1,0 +1,74 @@
+"""The page for somebody who may not open an app: what was missing in words, what to do next, the id to quote."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from broker.console.errors import error_page
+from broker.policy import Attempt, Context, Reason, Resource, Subject
+from broker.policy.attempt import APP_REQUEST
+from broker.policy.words import hint_of, text_of
+
+_CONFIRM = frozenset({Reason.MFA_REQUIRED, Reason.MFA_TOO_OLD})
+_SIGN_IN = frozenset({Reason.SESSION_TOO_OLD, Reason.MFA_KIND, Reason.SESSION_EXPIRED, Reason.NOT_SIGNED_IN})
+
+
+def denied_page(
+    request: HttpRequest,
+    app_name: str,
+    reasons: Sequence[Reason],
+    *,
+    target: str = "/",
+    method: str = "GET",
+    user: str = "",
+    detail: str = "",
+    html: bool = True,
+) -> HttpResponse:
+    """A page, or a problem in JSON for a program. Never a bare 403."""
+    subject = Subject("", user) if user else None
+    resource = Resource("app", "", app_name or "this app")
+    attempt = Attempt(subject, APP_REQUEST, resource, Context(time.time()), method=method)
+    told = [{"reason": str(reason), "text": text_of(reason, attempt)} for reason in reasons[:3]]
+    if told and detail and reasons[0] is Reason.LOCKED:
+        told[0]["text"] += f": {detail}"
+    if not html:
+        hint = hint_of(reasons[0]) if reasons else ""
+        return problem(request, 403, "access denied", told[0]["text"] if told else "", hint, told)
+    steps = _next_steps(reasons, app_name, target)
+    context: dict[str, Any] = {"app_name": app_name, "reasons": told, "next_steps": steps, "me": {"name": user}}
+    return error_page(request, "errors/403.html", 403, home_url=settings.POSTERN.url, **context)
+
+
+def problem(
+    request: HttpRequest, status: int, title: str, detail: str, hint: str, reasons: Sequence[dict[str, str]] = ()
+) -> HttpResponse:
+    """A problem document (RFC 9457)."""
+    document = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "reasons": list(reasons),
+        "hint": hint,
+        "request_id": getattr(request, "request_id", ""),
+    }
+    return JsonResponse(document, status=status, content_type="application/problem+json")
+
+
+def _next_steps(reasons: Sequence[Reason], app_name: str, target: str) -> list[dict[str, str]]:
+    if not reasons:
+        return []
+    first, url = reasons[0], settings.POSTERN.url
+    back = quote(f"/launch/{app_name}?next={quote(target, safe='/')}", safe="/")
+    if first in _CONFIRM:
+        return [{"text": "give your second factor again", "url": f"{url}/account/confirm?next={back}"}]
+    if first in _SIGN_IN:
+        return [{"text": hint_of(first), "url": f"{url}/sign-in?next={back}"}]
+    hint = hint_of(first)
+    return [{"text": hint}] if hint else []
