@@ -12,7 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 
-from broker.supervise.deathsig import with_parent
+from broker.supervise.deathsig import call_me, with_parent
 
 
 def fork(
@@ -34,6 +34,7 @@ def fork(
     try:
         _become_a_process_of_its_own(output, environ)
         die_with_us()
+        call_me(f"postern-{name}")
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         call()
         code = 0

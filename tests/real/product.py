@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -35,11 +35,18 @@ class Product:
     """Postern with all its processes. `with Product(tmp_path) as product: product.http().get("/readyz")`."""
 
     def __init__(
-        self, data_dir: Path, port: int | None = None, env: Mapping[str, str] | None = None, *, demo: bool = False
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        env: Mapping[str, str] | None = None,
+        *,
+        demo: bool = False,
+        become: Sequence[str] = (),
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
         self.demo = demo
+        self._become = become
         self.lines: list[str] = []
         self.invite_url = ""
         self.seconds_to_ready = 0.0
@@ -78,7 +85,7 @@ class Product:
     def start(self) -> Product:
         """Start it and wait until it is ready. Raises AssertionError with its output if it does not get there."""
         began = time.monotonic()
-        argv = [sys.executable, "-m", "broker.supervise", *(["--demo"] if self.demo else [])]
+        argv = [*self._become, sys.executable, "-m", "broker.supervise", *(["--demo"] if self.demo else [])]
         self._process = subprocess.Popen(
             argv,
             cwd=ROOT,
@@ -175,6 +182,12 @@ class Loopback(httpx2.HTTPTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer of the server on this machine."""
         if request.url.host == "localhost" or request.url.host.endswith(".localhost"):
-            request.headers.setdefault("Host", request.url.netloc.decode())
-            request.url = request.url.copy_with(host="127.0.0.1")
+            # A request of its own: the client files cookies under the address of the one it made.
+            request = httpx2.Request(
+                request.method,
+                request.url.copy_with(host="127.0.0.1"),
+                headers={**request.headers, "Host": request.url.netloc.decode()},
+                stream=request.stream,
+                extensions=request.extensions,
+            )
         return super().handle_request(request)
