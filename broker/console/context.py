@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest
 
-from broker import live as live_state
-from broker.policy import Attempt, Context, Permit, Resource, Subject
-from broker.services.decisions import subject_now
+from broker.console.desk import Desk, desk
 
 # (heading, ((label, address, icon, the action that opens it or none), …))
 _NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
@@ -19,6 +17,7 @@ _NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
         (
             ("Events", "/console/events", "event", "event.list"),
             ("Access sessions", "/console/sessions", "session", "session.list"),
+            ("Login sessions", "/console/login-sessions", "key", "session.list"),
         ),
     ),
     (
@@ -41,27 +40,19 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     session = getattr(request, "login_session", None)
     if session is None:
         return {"me": {}, "nav": []}
-    user = session.user
-    subject = subject_now(str(session.pk))
+    at = desk(request)
     return {
-        "me": {"name": user.username, "full_name": user.full_name},
-        "nav": list(_navigation(request.path, subject)) if subject else [],
+        "me": {"name": session.user.username, "full_name": session.user.full_name},
+        "nav": list(_navigation(request.path, at)) if at.subject else [],
     }
 
 
-def may(subject: Subject | None, action: str, name: str = "") -> bool:
-    """Whether a subject may do an administrative action: to show a link or not, never instead of the check itself."""
-    resource = Resource(action.partition(".")[0], "", name)
-    attempt = Attempt(subject, action, resource, Context(time.time()))
-    return isinstance(live_state.current().decide(attempt), Permit)
-
-
-def _navigation(path: str, subject: Subject) -> Any:
+def _navigation(path: str, at: Desk) -> Iterator[dict[str, Any]]:
     for heading, items in _NAVIGATION:
         shown = [
             {"label": label, "url": url, "icon": icon, "current": _is_current(path, url)}
             for label, url, icon, action in items
-            if not action or may(subject, action)
+            if not action or at.may(action)
         ]
         if shown:
             yield {"label": heading, "items": shown}

@@ -16,9 +16,9 @@ from broker.policy import Attempt, Context, Denial, Permit, Reason, Resource, Su
 from broker.policy.words import hint_of, text_of
 
 
-def subject_now(login_session_id: str) -> Subject | None:
-    """Who acts under a login session at this moment; None when it has ended."""
-    live = live_state.current()
+def subject_now(login_session_id: str, live: Live | None = None) -> Subject | None:
+    """Who acts under a login session at this moment; None when it has ended. `live` is a state caught up just now."""
+    live = live or live_state.current()
     login = live.peek_login(login_session_id, time.time()) or live.fetch_login(login_session_id)
     return live.subject(login) if login else None
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -15,10 +16,12 @@ from accounts import sessions as login_sessions
 from accounts.models import LoginSession
 from accounts.names import name_key
 from accounts.services.login_sessions import end_login_session
+from broker.audit.log import record
 from broker.audit.origin import Origin
-from broker.errors import NotFound
+from broker.errors import Conflict, NotFound
 from broker.models import AccessSession
 from broker.policy import Subject
+from broker.services.access_sessions import ended_events
 from broker.services.decisions import require
 from broker.services.pages import Page, bad_cursor, cursor_for, limit_of, position_in
 
@@ -85,6 +88,21 @@ def revoke_login_session(origin: Origin, subject: Subject | None, session_id: UU
     hanging = _open(AccessSession.objects.filter(login_session_id=row.pk)).count()
     end_login_session(origin, row, "revoked")
     return 1 + hanging
+
+
+def end_access_session(origin: Origin, subject: Subject | None, session_id: UUID) -> None:
+    """End one use of an app. Raises Denied, NotFound, and Conflict for a certificate, which cannot be called back."""
+    require(origin, subject, "session.delete", ident=str(session_id))
+    row = _open(AccessSession.objects.filter(pk=session_id)).first()
+    if row is None:
+        raise NotFound("there is no such session", "it may have ended already")
+    if row.credential == AccessSession.Credential.CERTIFICATE:
+        raise Conflict(
+            "a certificate cannot be called back; no new one is given out once its login session is ended",
+            "end the login session, or lock the user",
+        )
+    with transaction.atomic():
+        record(origin, *ended_events("revoked", pk=row.pk))
 
 
 def _open(rows: QuerySet[AccessSession]) -> QuerySet[AccessSession]:

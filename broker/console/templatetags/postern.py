@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from broker.console.plain import visible
 
 register = template.Library()
 
@@ -107,11 +110,7 @@ def exact(at: datetime | float | None) -> str:
 @register.filter
 def monogram(name: str | None) -> str:
     """One or two letters that stand for a name: `grafana` → `Gr`, `build-bot` → `BB`."""
-    words = [
-        word
-        for word in str(name or "?").replace("_", "-").replace(".", "-").replace(" ", "-").split("-")
-        if word
-    ]
+    words = [word for word in str(name or "?").replace("_", "-").replace(".", "-").replace(" ", "-").split("-") if word]
     if not words:
         return "?"
     return (words[0][0] + words[1][0]).upper() if len(words) > 1 else words[0][:2].capitalize()
@@ -125,6 +124,14 @@ def pairs(labels: dict[str, Any] | None) -> list[tuple[str, str]]:
         for key, value in (labels or {}).items()
     )
     return sorted(shown)
+
+
+@register.filter
+def shown(value: Any) -> str:
+    """Text from elsewhere, with what cannot be seen or turns the line around made visible; lists joined by commas."""
+    if isinstance(value, list | tuple):
+        return ", ".join(shown(item) for item in value)
+    return visible(json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value))
 
 
 @register.filter

@@ -1,0 +1,1 @@
+"""What console pages read from the database. Nothing here decides or writes."""

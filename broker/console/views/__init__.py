@@ -1,0 +1,1 @@
+"""The console's pages: parse, ask one service, show."""
