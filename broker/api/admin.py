@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
-from ninja import Router
+from ninja import Router, Status
 
 from broker.api.caller import ApiRequest
 from broker.api.schemas import (
@@ -52,7 +52,7 @@ def list_locks(request: ApiRequest) -> dict[str, Any]:
 
 
 @router.post("locks", response={201: LockMade}, summary="Lock somebody or something out")
-def create_lock(request: ApiRequest, body: LockBody) -> tuple[int, dict[str, Any]]:
+def create_lock(request: ApiRequest, body: LockBody) -> Status[dict[str, Any]]:
     """Beats every role, at once and everywhere."""
     caller = request.auth
     placed = locks.create_lock(
@@ -63,7 +63,7 @@ def create_lock(request: ApiRequest, body: LockBody) -> tuple[int, dict[str, Any
         ttl=_seconds(body.ttl),
         reason=body.reason,
     )
-    return 201, {**_lock(placed.lock), "ends_sessions": placed.ends_sessions}
+    return Status(201, {**_lock(placed.lock), "ends_sessions": placed.ends_sessions})
 
 
 @router.delete("locks/{uuid:lock_id}", response={204: None}, summary="Lift a lock")
