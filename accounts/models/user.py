@@ -16,7 +16,8 @@ class UserManager(BaseUserManager["User"]):
 
     def by_name(self, typed: str) -> User | None:
         """The user whose name is `typed` in any spelling, or None."""
-        return self.filter(username_key=name_key(typed)).first()
+        key = name_key(typed)  # PostgreSQL takes no NUL, even in a query
+        return None if "\0" in key else self.filter(username_key=key).first()
 
     def get_by_natural_key(self, username: str | None) -> User:
         """The user of that name (Django's hook); raises DoesNotExist."""

@@ -49,7 +49,7 @@ def _tell(form: forms.Form, error: PosternError, field: str | None) -> None:
         for problem in error.problems:
             form.add_error(field, problem.message)
     else:
-        form.add_error(field, error.message)
+        form.add_error(field, f"{error.message}; {error.hint}" if error.hint else error.message)
 
 
 def _in_words(seconds: float) -> str:
