@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import redis
 from django.conf import settings
@@ -30,15 +31,27 @@ class FeedEvent:
     touches: tuple[str, ...]
 
 
+BATCH = 5000
+_TABLE = AuditEvent._meta.db_table
+_SINCE = f"SELECT seq, name, at, touches FROM {_TABLE} WHERE seq > %s ORDER BY seq LIMIT %s"  # noqa: S608 - a constant
+
+
 def newest() -> int:
     """The `seq` the log has reached."""
     return AuditEvent.objects.aggregate(top=Max("seq"))["top"] or 0
 
 
-def since(seq: int, limit: int = 5000) -> list[FeedEvent]:
-    """The events after `seq` in order."""
-    rows = AuditEvent.objects.filter(seq__gt=seq).order_by("seq").values_list("seq", "name", "at", "touches")[:limit]
-    return [FeedEvent(s, name, at, tuple(touches)) for s, name, at, touches in rows]
+def since(seq: int, limit: int = BATCH) -> list[FeedEvent]:
+    """The events after `seq` in order. Written in SQL, because every decision at a door with a database waits for it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SINCE, [seq, limit])
+        rows = cursor.fetchall()
+    return [FeedEvent(s, name, _aware(at), tuple(json.loads(touches))) for s, name, at, touches in rows]
+
+
+def _aware(at: datetime | str) -> datetime:
+    """A time as the database gives it: PostgreSQL as such, SQLite as text in UTC."""
+    return datetime.fromisoformat(at).replace(tzinfo=UTC) if isinstance(at, str) else at
 
 
 class Follower(threading.Thread):

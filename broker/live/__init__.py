@@ -23,6 +23,7 @@ __all__ = [
     "LiveUser",
     "current",
     "forget",
+    "known",
 ]
 
 _current: Live | None = None
@@ -40,6 +41,11 @@ def current() -> Live:
                 _current = live
     _current.catch_up()
     return _current
+
+
+def known() -> Live:
+    """This process's live state as it is, for whoever has just caught up by `current()`."""
+    return _current or current()
 
 
 def forget() -> None:

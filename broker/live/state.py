@@ -46,6 +46,7 @@ class Live:
 
     def __init__(self) -> None:
         self.seq = 0
+        self.authorities = 0  # counts their changes, for whoever keeps them
         self.users: dict[str, LiveUser] = {}
         self.roles: dict[str, RoleSpec] = {}
         self.bindings: dict[str, LiveBinding] = {}
@@ -98,8 +99,11 @@ class Live:
     def catch_up(self) -> None:
         """Apply what the log holds beyond our state: one indexed query when there is nothing."""
         with self._catching_up:
-            while events := feed.since(self.seq):
+            while True:
+                events = feed.since(self.seq)
                 self.apply(events)
+                if len(events) < feed.BATCH:
+                    return
 
     def fork(self) -> Live:
         """A state of its own that begins as this one: to see, in a transaction, what an uncommitted change would do."""
@@ -174,6 +178,9 @@ class Live:
         found = {server.id: server for server in rows.servers(Server.objects.filter(pk__in=idents))}
         with self._lock:
             self.servers = {**{k: v for k, v in self.servers.items() if k not in idents}, **found}
+
+    def _reload_authorities(self, idents: set[str]) -> None:
+        self.authorities += 1
 
     def _reload_locks(self, idents: set[str]) -> None:
         self.locks = rows.locks()
@@ -360,4 +367,5 @@ _RELOADS: dict[str, Callable[[Live, set[str]], None]] = {
     "lock": Live._reload_locks,
     "login_session": Live._reload_logins,
     "access_session": Live._reload_accesses,
+    "ca": Live._reload_authorities,
 }

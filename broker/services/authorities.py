@@ -9,12 +9,14 @@ import threading
 from django.db import transaction
 
 from broker import keystore
+from broker import live as live_state
 from broker.audit.event import AuthorityCreated
 from broker.audit.log import record
 from broker.audit.origin import system
 from broker.ca import Signer, signer_from
 from broker.ca.profile import CertificateKind
 from broker.errors import Unavailable
+from broker.live import Live
 from broker.models import CertificateAuthority
 
 _loading = threading.Lock()
@@ -46,10 +48,21 @@ def ensure_authorities() -> list[CertificateAuthority]:
 
 def active(kind: CertificateKind) -> CertificateAuthority:
     """The authority that signs certificates of this kind now."""
-    found = CertificateAuthority.objects.filter(kind=str(kind), state="active").first()
+    found = next((row for row in _rows() if row.kind == str(kind) and row.state == "active"), None)
     if found is None:
         raise Unavailable(f"there is no {kind} CA", "run the set-up: manage.py setup")
     return found
+
+
+def _rows() -> tuple[CertificateAuthority, ...]:
+    """All authorities without their private halves, kept until the feed tells of a change."""
+    live = live_state.known()
+    return _rows_of(live, live.authorities)
+
+
+@functools.lru_cache(maxsize=1)
+def _rows_of(live: Live, generation: int) -> tuple[CertificateAuthority, ...]:
+    return tuple(CertificateAuthority.objects.defer("private_key").order_by("state", "created_at"))
 
 
 def signer(authority: CertificateAuthority) -> Signer:
@@ -66,11 +79,9 @@ def _signer(pk: str) -> Signer:
 
 def trusted_lines(kind: CertificateKind) -> list[str]:
     """The public keys to trust for this kind, the active one first, as OpenSSH lines."""
-    rows = CertificateAuthority.objects.filter(kind=str(kind), state__in=("active", "trusted")).order_by("state")
-    return [row.public_key for row in rows]
+    return [row.public_key for row in _rows() if row.kind == str(kind) and row.state in ("active", "trusted")]
 
 
 def blobs() -> set[bytes]:
     """All our CA keys in wire form: nobody may bring one of them as their own."""
-    lines = CertificateAuthority.objects.values_list("public_key", flat=True)
-    return {base64.b64decode(line.split()[1]) for line in lines}
+    return {base64.b64decode(row.public_key.split()[1]) for row in _rows()}

@@ -153,6 +153,7 @@ def issue_identity(origin: Origin, subject: Subject | None, public_key: str) -> 
 
 def issue_host(origin: Origin, server: Server, public_key: str) -> Issued:
     """A host certificate for an enrolled server's key; the names come from our record of it, not from the caller."""
+    live_state.current()  # authorities may have changed
     key = parse_public_key(public_key, authorities.blobs())
     now = int(time.time())
     names = (f"{server.name}.{SUFFIX}", server.name)
