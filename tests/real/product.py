@@ -186,7 +186,7 @@ class Loopback(httpx2.HTTPTransport):
             request = httpx2.Request(
                 request.method,
                 request.url.copy_with(host="127.0.0.1"),
-                headers={**request.headers, "Host": request.url.netloc.decode()},
+                headers=request.headers,  # with the Host it was made for
                 stream=request.stream,
                 extensions=request.extensions,
             )

@@ -13,8 +13,7 @@ from postern.errors import UsageProblem
 KINDS = {"ssh": "server"}
 """The kind of resource that an action of this family is about, where it is not called like the family."""
 FAMILIES = frozenset(
-    ("app", "ssh", "certificate", "console")
-    + ("role", "binding", "user", "group", "server", "lock", "session", "event")
+    ("app", "ssh", "certificate", "console", "role", "binding", "user", "group", "server", "lock", "session", "event")
 )
 
 
