@@ -85,6 +85,7 @@ class Product:
     def start(self) -> Product:
         """Start it and wait until it is ready. Raises AssertionError with its output if it does not get there."""
         began = time.monotonic()
+        self.lines, self.invite_url, self._arrived = [], "", queue.Queue()
         argv = [*self._become, sys.executable, "-m", "broker.supervise", *(["--demo"] if self.demo else [])]
         self._process = subprocess.Popen(
             argv,
@@ -96,20 +97,20 @@ class Product:
             text=True,
             errors="replace",
         )
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        threading.Thread(target=self._read, args=(self._process, self.lines, self._arrived), daemon=True).start()
         self.wait_for_line(rf"^ready {re.escape(self.url)}$")
         self.seconds_to_ready = time.monotonic() - began
         return self
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: subprocess.Popen[str], lines: list[str], arrived: queue.Queue[str | None]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             text = line.rstrip("\n")
             if found := re.search(r"first administrator: open (\S+)", text):
                 self.invite_url = found[1]
-            self.lines.append(text)
-            self._arrived.put(text)
-        self._arrived.put(None)
+            lines.append(text)
+            arrived.put(text)
+        arrived.put(None)
 
     def wait_for_line(self, pattern: str, within: float = READY_WITHIN) -> str:
         """The next line that matches."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.real.postgres import Postgres
@@ -199,7 +200,7 @@ def test_a_crashed_process_comes_back(first: Product, name: str) -> None:
             try:
                 if client.get("/readyz").status_code == 200:
                     break
-            except OSError:
+            except httpx2.HTTPError:
                 pass
             assert time.monotonic() < deadline, first.output
             time.sleep(0.1)
@@ -219,8 +220,8 @@ def test_a_second_start_is_quick_keeps_everything_and_tells_no_link(tmp_path: Pa
         assert again.invite_url == ""
         assert "/invite/" not in again.output
         assert keys == {path.name: path.read_bytes() for path in (tmp_path / "var" / "keys").iterdir()}
-        # The aim is 5 s on a machine with nothing else to do; tests run beside each other.
-        assert again.seconds_to_ready < 15
+        # 5 s for itself; where others compute as well, it gets only its share of the machine.
+        assert again.seconds_to_ready < 5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
@@ -253,7 +254,7 @@ def test_it_runs_as_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
     try:
         os.chown(home, 65534, 65534)
         readable = subprocess.run(
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "import django"],
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "import django, redis"],
             cwd=ROOT,
             capture_output=True,
         )
