@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_http_methods
 
+from accounts.authenticators import totp
 from accounts.forms import CodeForm, NewPasswordForm
 from accounts.models import SignIn, TotpDevice
 from accounts.requests import Request
@@ -45,7 +46,7 @@ def invite(request: Request, token: str) -> HttpResponse:
 @at_step(Step.SET_PASSWORD)
 def new_password(request: Request, sign_in: SignIn) -> HttpResponse:
     """Choose a password."""
-    context = {"username": sign_in.user.username}
+    context = {"username": sign_in.user.username, "enrolled": totp.device_of(sign_in.user) is not None}
     if request.method != "POST":
         return render(request, NEW_PASSWORD, {"form": NewPasswordForm(), **context})
     form = NewPasswordForm(request.POST)
