@@ -8,7 +8,8 @@ import re
 import secrets
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from broker.errors import PosternError
@@ -59,5 +60,6 @@ class ErrorsMiddleware:
 
         if isinstance(error, PosternError):
             return page_for(request, error)
-        log.exception("request %s failed", getattr(request, "request_id", "?"))
+        if not isinstance(error, Http404 | PermissionDenied | SuspiciousOperation):  # which are answers, not failures
+            log.exception("request %s failed", getattr(request, "request_id", "?"))
         return None
