@@ -15,16 +15,18 @@ from accounts.requests import Request
 from accounts.subject import subject_of
 from broker import live as live_state
 from broker.audit.origin import Origin
+from broker.live import Live
 from broker.policy import Subject
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who acts in a call, and where what it causes comes from."""
+    """Who acts in a call, where what it causes comes from, and the state of the moment the call came in."""
 
     subject: Subject
     session: LoginSession
     origin: Origin
+    live: Live
 
 
 class ApiRequest(HttpRequest):
@@ -41,9 +43,10 @@ class CliToken(HttpBearer):
         session = login_session_of_bearer(request.headers.get("Authorization", ""))
         if session is None:
             return None
-        user = live_state.current().users.get(str(session.user_id))
+        live = live_state.current()
+        user = live.users.get(str(session.user_id))
         subject = subject_of(session.user, session, user.groups.values() if user else None)
-        return Caller(subject, session, origin_of(cast(Request, request), session))
+        return Caller(subject, session, origin_of(cast(Request, request), session), live)
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller | None:
         """Unused: `__call__` reads the header itself, strictly."""

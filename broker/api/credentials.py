@@ -32,7 +32,7 @@ def access(request: ApiRequest, body: AccessBody) -> dict[str, Any]:
     """Five minutes at most; its serial and template are on record before it is signed."""
     caller = request.auth
     with hiding(f"there is no server {body.server!r}, or it is not yours", "list yours with: postern ls servers"):
-        issued = issue_access(caller.origin, caller.subject, body.server, body.login, body.public_key)
+        issued = issue_access(caller.origin, caller.subject, body.server, body.login, body.public_key, caller.live)
     if issued.server is None:
         raise NotFound(f"there is no server {body.server!r}")
     spec = issued.server.spec

@@ -42,7 +42,7 @@ def newest() -> int:
 
 
 def since(seq: int, limit: int = BATCH) -> list[FeedEvent]:
-    """The events after `seq` in order. Written in SQL, because every decision at a door with a database waits for it."""
+    """The events after `seq` in order. Written in SQL: every decision at a door with a database waits for it."""
     with connection.cursor() as cursor:
         cursor.execute(_SINCE, [seq, limit])
         rows = cursor.fetchall()

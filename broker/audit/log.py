@@ -35,9 +35,11 @@ def record_each(entries: Sequence[tuple[Origin, Event]]) -> int:
         raise transaction.TransactionManagementError("record() belongs in the transaction of what it records")
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            # A statement of its own: the next one must see what was committed while this one waited.
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
-        cursor.execute(_TOP)
+            # Two statements in one journey: the second sees what was committed while the first one waited.
+            cursor.execute(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK}); {_TOP}")
+            cursor.nextset()
+        else:
+            cursor.execute(_TOP)
         seq: int = cursor.fetchone()[0]
     AuditEvent.objects.bulk_create(_rows(entries, seq))
     last: int = seq + len(entries)

@@ -36,7 +36,7 @@ from broker.ca import (
     sign,
 )
 from broker.errors import NotFound
-from broker.live import LiveServer
+from broker.live import Live, LiveServer
 from broker.models import AccessSession, Certificate, Server
 from broker.policy import Attempt, Context, Resource, Subject
 from broker.policy.attempt import CERTIFICATE_ISSUE, SSH_SESSION
@@ -55,12 +55,19 @@ class Issued:
     server: LiveServer | None = None
 
 
-def issue_access(origin: Origin, subject: Subject | None, server_name: str, login: str, public_key: str) -> Issued:
-    """An access certificate for `login` on one server, five minutes at most.
+def issue_access(
+    origin: Origin,
+    subject: Subject | None,
+    server_name: str,
+    login: str,
+    public_key: str,
+    live: Live | None = None,
+) -> Issued:
+    """An access certificate for `login` on one server, five minutes at most. `live` if the caller has just caught up.
 
     Raises `Denied`, `NotFound` (no such server, or nothing of it is yours) and `Invalid` (the key).
     """
-    live = live_state.current()
+    live = live or live_state.current()
     server = live.server_named(server_name)
     key = parse_public_key(public_key, authorities.blobs())
     resource = server.resource if server else Resource("server", "", server_name[:63])
