@@ -16,7 +16,6 @@ from broker.environment import Environment
 from broker.setup.directories import make_private
 
 SERVER = "demo-server"
-APP_PORT, SSH_PORT = 18301, 18302
 RENEW_AFTER = 24 * 3600.0
 
 
@@ -81,7 +80,7 @@ def samples_of(env: Environment) -> Samples:
         before = json.loads(remembered.read_text())
         app, ssh = int(before["app"]), int(before["ssh"])
     except (OSError, ValueError, KeyError, TypeError):
-        app, ssh = APP_PORT, SSH_PORT
+        app, ssh = 0, 0
     app, ssh = _free(app), _free(ssh)
     remembered.write_text(json.dumps({"app": app, "ssh": ssh}))
     sshd = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
@@ -89,7 +88,7 @@ def samples_of(env: Environment) -> Samples:
 
 
 def _free(port: int) -> int:
-    """This port, or another if it is taken."""
+    """This port, or another if it is taken; 0 means any."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""`python -m broker.supervise.check`: exit code 0 while `/readyz` answers through nginx, for containers' health checks."""
+"""`python -m broker.supervise.check`: exit code 0 while `/readyz` answers through nginx, for containers to ask."""
 
 from __future__ import annotations
 

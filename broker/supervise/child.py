@@ -25,6 +25,7 @@ class Program:
     """What to run: another program (`argv`), or in a copy of this process a function (`call`), which starts faster.
 
     `stage` orders the stop: the highest ends first. A line that holds one of `noise` is not shown.
+    The rest goes on without one that is not `essential` when it keeps ending.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Program:
     stage: int = 1
     environ: Mapping[str, str] = field(default_factory=dict)
     noise: tuple[str, ...] = ()
+    essential: bool = True
 
 
 class Child:

@@ -26,6 +26,7 @@ def programs(env: Environment, samples: Samples) -> Iterator[Program]:
         ),
         ready=_listens(samples.app_port),
         stage=SAMPLES,
+        essential=False,
         environ={
             "DEMO_BROKER": env.url,
             "DEMO_BROKER_AT": f"{'127.0.0.1' if host == '0.0.0.0' else host}:{port}",
@@ -38,6 +39,7 @@ def programs(env: Environment, samples: Samples) -> Iterator[Program]:
             (samples.sshd, "-D", "-e", "-f", str(samples.ssh_dir / "sshd_config")),
             ready=_listens(samples.ssh_port),
             stage=SAMPLES,
+            essential=False,
         )
 
 

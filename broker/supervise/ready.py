@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
 from broker.environment import Environment
 from broker.supervise.preflight import listeners
 
-Question = Callable[[], Awaitable[bool]]
+Question = Callable[[], Coroutine[object, object, bool]]
 _TIMEOUT = 3.0
 
 

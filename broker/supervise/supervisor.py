@@ -59,6 +59,9 @@ class Supervisor:
             child.kill()
             crashes.append(time.monotonic())
             if len(crashes) == CRASHES and crashes[-1] - crashes[0] < CRASH_WINDOW:
+                if not program.essential:
+                    self._output.line("up", f"{program.name} keeps ending: the rest goes on without it")
+                    return
                 self.failure = PosternError(f"{program.name} keeps ending: it {how}", "its lines are above")
                 self.stopping.set()
                 return

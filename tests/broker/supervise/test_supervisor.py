@@ -102,6 +102,18 @@ async def test_a_program_that_keeps_crashing_ends_the_whole(monkeypatch: pytest.
     assert not alive(web)
 
 
+async def test_the_rest_goes_on_without_a_sample_that_keeps_crashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(module, "CRASHES", 3)
+    shown = io.StringIO()
+    supervisor = Supervisor(Output(shown))
+    await supervisor.start([python("demo", "pass", essential=False), python("web", FOREVER)])
+    await soon(lambda: "demo keeps ending: the rest goes on without it" in shown.getvalue())
+    assert not supervisor.stopping.is_set()
+    assert alive(supervisor.pids()["web"])
+    await supervisor.stop()
+
+
 async def test_the_stop_is_in_order_the_outermost_first() -> None:
     shown = io.StringIO()
     tell = (
