@@ -42,7 +42,7 @@ def freshly_confirmed(view: View) -> View:
     def guarded(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if is_fresh(request):
             return view(request, *args, **kwargs)
-        back = request.get_full_path() if request.method in ("GET", "HEAD") else "/account"
+        back = request.get_full_path() if request.method in ("GET", "HEAD") else request.path
         return _lead(request, f"/account/confirm?next={quote(back, safe='/')}", 403)
 
     return cast(View, guarded)

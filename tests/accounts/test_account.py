@@ -28,7 +28,7 @@ def test_factors_are_changed_only_just_after_giving_one(alice: Person, clock: Cl
     assert alice.client
     clock.advance(301)
     answer = getattr(alice.client, method)(path, {"code": alice.code()})
-    assert answer["Location"].startswith("/account/confirm?next=/account")
+    assert answer["Location"].startswith(f"/account/confirm?next={path}")
     assert recovery.left(alice.user) == len(codes)
     assert totp.device_of(alice.user) == alice.device
 

@@ -346,6 +346,23 @@ def test_pages_are_not_kept_and_say_how_to_fill_them_in(alice: Person, browser: 
     assert 'autocomplete="one-time-code"' in past_password(alice).get("/sign-in/second-factor").content.decode()
 
 
+def test_no_address_and_no_log_line_carries_what_opens_doors(
+    alice: Person, browser: Client, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S15."""
+    caplog.set_level("DEBUG")
+    code = alice.code()
+    answers = [give_password(browser, "alice", alice.password, next="/account")]
+    answers.append(browser.get("/sign-in/second-factor"))
+    answers.append(browser.post("/sign-in/second-factor", {"code": code}))
+    answers.append(browser.get("/account"))
+    secrets = [alice.password, code, *(cookie.value for cookie in browser.cookies.values() if cookie.value)]
+    for answer in answers:
+        text = answer.headers.get("Location", "") + answer.content.decode()
+        assert not [secret for secret in secrets if secret in text]
+    assert not [secret for secret in secrets if secret in caplog.text]
+
+
 def all_paths() -> list[str]:
     """Every address of the broker, with something in place of its parameters."""
     found = []
