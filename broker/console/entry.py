@@ -21,7 +21,7 @@ WRITE = ("GET", "HEAD", "POST")
 
 def for_everyone(view: View) -> View:
     """A page for whoever is signed in; it shows only what is theirs."""
-    return require_http_methods(READ)(signed_in(view))
+    return _page(view, READ, "")
 
 
 def console_page(action: str, methods: tuple[str, ...] = READ) -> Callable[[View], View]:
@@ -30,11 +30,16 @@ def console_page(action: str, methods: tuple[str, ...] = READ) -> Callable[[View
     def entered(view: View) -> View:
         @functools.wraps(view)
         def decided(request: SignedInRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            name = kwargs.get("name") or kwargs.get("ident") or ""
-            require(request.origin, desk(request).subject, action, str(name))
+            name, ident = str(kwargs.get("name", "")), str(kwargs.get("ident", ""))
+            require(request.origin, desk(request).subject, action, name, ident)
             return view(request, *args, **kwargs)
 
-        decided.action = action  # type: ignore[attr-defined]
-        return require_http_methods(methods)(signed_in(decided))
+        return _page(decided, methods, action)
 
     return entered
+
+
+def _page(view: View, methods: tuple[str, ...], action: str) -> View:
+    page: View = require_http_methods(methods)(signed_in(view))
+    page.action, page.methods = action, methods  # type: ignore[attr-defined]  # for the test of who may what
+    return page

@@ -25,7 +25,13 @@ def page_for(request: HttpRequest, error: PosternError) -> HttpResponse:
     status, template = _PAGES.get(type(error), (500, "errors/500.html"))
     context: dict[str, Any] = {"text": error.message, "hint": error.hint}
     if isinstance(error, Denied):
-        context["reasons"] = [{"reason": str(reason), "text": ""} for reason in error.denial.reasons]
+        # the message says what the first reason means for this attempt
+        first, *others = error.denial.reasons or ("",)
+        context["text"] = ""
+        context["reasons"] = [
+            {"reason": str(first), "text": error.message},
+            *({"reason": str(reason), "text": ""} for reason in others),
+        ]
     if isinstance(error, Invalid):
         context["problems"] = [str(problem) for problem in error.problems]
     if error.hint:

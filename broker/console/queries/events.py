@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from broker.audit.event import all_events
+from broker.console.templatetags.postern import exact, shown
 from broker.environment import seconds_in
 from broker.errors import NotFound
 from broker.models import AuditEvent
@@ -56,6 +57,24 @@ def moment_in(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def fields_of(row: AuditEvent, longest: int = 0) -> list[tuple[str, str]]:
+    """Everything one event says, as names and texts safe to look at; cut to `longest` characters if that is set."""
+    told = [
+        ("when", exact(row.at)),
+        ("who", f"{row.actor_name or 'nobody'} ({row.actor_kind})"),
+        ("about", f"{row.resource_name} ({row.resource_kind})" if row.resource_kind else ""),
+        ("decision", row.decision),
+        ("reasons", row.reasons),
+        *row.data.items(),
+        ("address", row.address),
+        ("login session", row.login_session_id),
+        ("access session", row.access_session_id),
+        ("request id", row.request_id),
+    ]
+    texts = ((name.replace("_", " "), shown(value)) for name, value in told if value not in ("", None, [], {}))
+    return [(name, f"{text[:longest]}…" if longest and len(text) > longest else text) for name, text in texts]
 
 
 def event(seq: int) -> AuditEvent:

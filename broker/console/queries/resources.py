@@ -72,26 +72,23 @@ class Opener:
     logins: tuple[str, ...] = ()
 
 
-def openers_of_app(live: Live, name: str, at: float) -> list[Opener]:
-    """Who could open an app now if they signed in with a second factor, as policy decides it."""
+def openers_of_app(live: Live, name: str, at: float) -> Iterator[Opener]:
+    """Who could open an app now if they signed in with a second factor, as policy decides it; by name."""
     app = live.app_named(name)
     if app is None:
-        return []
-    found = []
+        return
     for user, subject in _everybody(live, at):
         grants = [grant for grant in live.grants(user.id) if grant.allow.apps.matches(app.resource.labels)]
         attempt = Attempt(subject, APP_REQUEST, app.resource, Context(at), method="GET", path="/")
         if grants and may_open(live, attempt):
-            found.append(Opener(user.name, _names(grants, at)))
-    return sorted(found, key=lambda one: one.user)
+            yield Opener(user.name, _names(grants, at))
 
 
-def openers_of_server(live: Live, name: str, at: float) -> list[Opener]:
-    """Who could log in to a server now, and as whom."""
+def openers_of_server(live: Live, name: str, at: float) -> Iterator[Opener]:
+    """Who could log in to a server now, and as whom; by name."""
     server = live.server_named(name)
     if server is None:
-        return []
-    found = []
+        return
     for user, subject in _everybody(live, at):
         grants = [grant for grant in live.grants(user.id) if grant.allow.servers.matches(server.resource.labels)]
         logins: list[str] = []
@@ -102,13 +99,12 @@ def openers_of_server(live: Live, name: str, at: float) -> list[Opener]:
                 logins.append(login)
                 roles.update(decision.roles)
         if logins:
-            found.append(Opener(user.name, tuple(sorted(roles)), tuple(logins)))
-    return sorted(found, key=lambda one: one.user)
+            yield Opener(user.name, tuple(sorted(roles)), tuple(logins))
 
 
 def _everybody(live: Live, at: float) -> Iterator[tuple[LiveUser, Subject]]:
     fresh = Login("", at, at + 3600, frozenset({"pwd", "otp"}), at)
-    for user in live.users.values():
+    for user in sorted(live.users.values(), key=lambda user: user.name):
         subject = live.subject_without_session(user.id)
         if subject is not None and subject.active:
             yield user, replace(subject, login=fresh)

@@ -35,7 +35,7 @@ def users(text: str = "", state: str = "", group: str = "") -> QuerySet[User]:
             Q(username_key__contains=name_key(text)) | Q(full_name__icontains=text) | Q(email__icontains=text)
         )
     if group:
-        rows = rows.filter(memberships__group__name_key=name_key(group)).distinct()
+        rows = rows.filter(pk__in=Membership.objects.filter(group__name_key=name_key(group)).values("user"))
     return rows.filter(_in_state(state)) if state else rows
 
 

@@ -93,6 +93,14 @@ def relative(at: datetime | float | None) -> str:
     return f"in {duration(ahead)}" if ahead > 0 else f"{duration(ahead)} ago"
 
 
+@register.simple_tag
+def moment(at: datetime | float | None, never: str = "never") -> SafeString:
+    """What `components/time.html` shows, for long lists: a moment in words, the exact one on hover."""
+    if not at:
+        return format_html('<span class="soft">{}</span>', never)
+    return format_html('<time datetime="{}" title="{}" data-relative>{}</time>', iso(at), exact(at), relative(at))
+
+
 @register.filter
 def iso(at: datetime | float | None) -> str:
     """RFC 3339 in UTC, for `<time datetime>`."""

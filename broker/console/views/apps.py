@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
@@ -21,7 +23,7 @@ from broker.errors import Conflict
 from broker.models import App
 from broker.services.documents import save_document
 
-SHOWN = 100
+SHOWN = 30
 """How many of those who can open something are named on its page."""
 
 
@@ -41,7 +43,7 @@ def app_page(request: SignedInRequest, name: str) -> HttpResponse:
     """One app: where it is, who can open it, how it was used."""
     app, at = resources.app_named(name), desk(request)
     may_see_who = at.may_all("user.list", "role.list", "binding.list")
-    openers = resources.openers_of_app(at.live, app.name, at.context.at) if may_see_who else None
+    openers = resources.openers_of_app(at.live, app.name, at.context.at) if may_see_who else ()
     context = {
         "app": app,
         **resources.summary_of(app.document),
@@ -49,8 +51,8 @@ def app_page(request: SignedInRequest, name: str) -> HttpResponse:
         "url": settings.POSTERN.app_url(app.host),
         "yaml": yaml_of(app.document),
         "is_served": app.name in {one.name for one in at.live.apps.values()},
-        "openers": openers[:SHOWN] if openers is not None else None,
-        "openers_count": len(openers or ()),
+        "openers": list(islice(openers, SHOWN)) if may_see_who else None,
+        "more_openers": next(iter(openers), None) is not None,
         "lock": access.standing_lock("app", app.name) if at.may("lock.list") else None,
         "uses": access.latest_of_resource(app.pk) if at.may("session.list") else None,
         "events": events.about_resource(app.pk) if at.may("event.list") else None,

@@ -21,7 +21,9 @@ from broker.models import AuditEvent
 from broker.services.events import export_events, search_events
 
 DECISIONS = (("permit", "permit"), ("denial", "denial"))
-PER_PAGE = 50
+PER_PAGE = 40
+CUT = 300
+"""Characters of a field in the list; the event's own page shows it whole."""
 
 
 @console_page("event.list")
@@ -32,7 +34,10 @@ def event_list(request: SignedInRequest) -> HttpResponse:
     found = search_events(request.origin, at.subject, events.query_of(query), limit=PER_PAGE, cursor=cursor)
     may_explain = _may_explain(request)
     context = {
-        "rows": [{"event": row, "why_url": _why_url(row) if may_explain else ""} for row in found.items],
+        "rows": [
+            {"event": row, "fields": events.fields_of(row, CUT), "why_url": _why_url(row) if may_explain else ""}
+            for row in found.items
+        ],
         "next_cursor": found.next,
         "first": bool(cursor),
         "query": query,
@@ -51,7 +56,7 @@ def event_page(request: SignedInRequest, ident: int) -> HttpResponse:
     row, at = events.event(ident), desk(request)
     context = {
         "event": row,
-        "data": [(name, value) for name, value in row.data.items() if value not in ("", None, [], {})],
+        "fields": events.fields_of(row),
         "others": events.in_request(row),
         "resource_url": _resource_url(row) if at.may(f"{row.resource_kind}.read") else "",
         "actor_url": reverse("console:user", args=[row.actor_name]) if _is_user(row) and at.may("user.read") else "",

@@ -20,7 +20,7 @@ from broker.services.certificates import SUFFIX
 from broker.services.pages import Page
 from broker.services.resources import Usable, list_resources
 
-APPS, SERVERS, FOUND = 60, 60, 8
+APPS, SERVERS, FOUND = 48, 40, 8
 """How many of each a page shows."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -54,15 +56,15 @@ def server_page(request: SignedInRequest, name: str) -> HttpResponse:
     """One server: who can log in, whether it trusts us, how it was used."""
     server, at = resources.server_named(name), desk(request)
     may_see_who = at.may_all("user.list", "role.list", "binding.list")
-    openers = resources.openers_of_server(at.live, server.name, at.context.at) if may_see_who else None
+    openers = resources.openers_of_server(at.live, server.name, at.context.at) if may_see_who else ()
     context = {
         "server": server,
         **resources.summary_of(server.document),
         "addr": server.document.get("spec", {}).get("addr", ""),
         "suffix": SUFFIX,
         "yaml": yaml_of(server.document),
-        "openers": openers[:SHOWN] if openers is not None else None,
-        "openers_count": len(openers or ()),
+        "openers": list(islice(openers, SHOWN)) if may_see_who else None,
+        "more_openers": next(iter(openers), None) is not None,
         "lock": access.standing_lock("server", server.name) if at.may("lock.list") else None,
         "uses": access.latest_of_resource(server.pk) if at.may("session.list") else None,
         "events": events.about_resource(server.pk) if at.may("event.list") else None,

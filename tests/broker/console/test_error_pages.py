@@ -26,9 +26,7 @@ def answer_to(status: int) -> HttpResponse:
 def test_an_error_page_carries_the_nonce_its_policy_names() -> None:
     """Inline style only under a fresh nonce."""
     first, second = answer_to(404), answer_to(500)
-    nonces = [
-        re.search(r'<style nonce="([^"]{16,})">', answer.content.decode()) for answer in (first, second)
-    ]
+    nonces = [re.search(r'<style nonce="([^"]{16,})">', answer.content.decode()) for answer in (first, second)]
     for answer, nonce in zip((first, second), nonces, strict=True):
         assert nonce
         assert f"'nonce-{nonce[1]}'" in answer.headers["Content-Security-Policy"]

@@ -117,9 +117,7 @@ def test_a_denial_says_what_was_missing_and_escapes_it() -> None:
     from django.template.loader import render_to_string
 
     reasons = [{"reason": "mfa-too-old", "text": "<script>your second factor is 9 hours old"}]
-    page = render_to_string(
-        "errors/403.html", {"reasons": reasons, "app_name": "grafana", "request_id": "3f9a"}
-    )
+    page = render_to_string("errors/403.html", {"reasons": reasons, "app_name": "grafana", "request_id": "3f9a"})
     assert "mfa-too-old" in page
     assert "your second factor is 9 hours old" in page
     assert "<script>" not in page
