@@ -207,6 +207,17 @@ def test_install_makes_the_directory_and_follows_a_link(postern: Postern, home: 
     assert (tmp_path / "dotfiles").read_text() == ""
 
 
+def test_install_keeps_every_other_byte(postern: Postern, home: Home) -> None:
+    config = Path.home() / ".ssh" / "config"
+    config.parent.mkdir(mode=0o700)
+    before = b"# caf\xe9\r\nHost a\x0c\r\n  User b"
+    config.write_bytes(before)
+    postern("ssh-config", "--install", "--yes")
+    assert config.read_bytes() == f'Include "{home.ssh_config}"\n'.encode() + before
+    postern("ssh-config", "--uninstall")
+    assert config.read_bytes() == before
+
+
 def test_install_asks_and_without_a_terminal_refuses(home: Home) -> None:
     ran = postern_process("ssh-config", "--install")
     assert ran.code == 2
@@ -337,6 +348,11 @@ def test_app_curl_calls_the_app_signed_in(alice: Session, broker: BrokerDouble, 
     assert broker.asked[0].body == {"app": "grafana"}
 
 
+def test_app_curl_without_a_path_asks_for_the_root(alice: Session, grafana: list[dict[str, Any]]) -> None:
+    assert postern_process("app", "curl", "grafana", "-s", "-o", "/dev/null").code == 0
+    assert grafana[0]["path"] == "/"
+
+
 def test_app_curl_ends_with_curls_own_code(alice: Session, grafana: list[dict[str, Any]]) -> None:
     assert postern_process("app", "curl", "grafana", "/broken", "-sf").code == 22
 
@@ -397,6 +413,7 @@ def test_app_open_opens_the_browser_at_the_app(
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")
     broker.answers["GET /api/v1/resources"] = (200, {"items": [GRAFANA | {"name": "grafana-2"}, GRAFANA], "next": None})
     assert postern("app", "open", "grafana").code == 0
     assert opened == [GRAFANA["url"]]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from postern import oauth
+from postern.browser import open_page
 from postern.commands import login as login_command
 from postern.state import Home, Session
 
@@ -29,11 +30,14 @@ def browser(broker: BrokerDouble, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def open_(address: str) -> bool:
         sent.append(address)
+        if "/oauth/authorize?" not in address:
+            return True
         target = broker.authorize(address)
         threading.Thread(target=lambda: urllib.request.urlopen(target, timeout=10).read()).start()
         return True
 
     monkeypatch.setattr("webbrowser.open", open_)
+    monkeypatch.setenv("DISPLAY", ":0")
     return sent
 
 
@@ -75,6 +79,16 @@ def test_login_on_a_machine_without_a_browser(home: Home, broker: BrokerDouble) 
         out, err = process.communicate("the-code\n", timeout=60)
     assert process.returncode == 0, err
     assert "Logged in as:       alice" in out
+
+
+def test_no_browser_is_opened_inside_the_terminal(browser: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_page("https://b") is True
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    browser.clear()
+    assert open_page("https://b") is False
+    assert browser == []
 
 
 def test_a_wrong_code_signs_nobody_in(home: Home, broker: BrokerDouble) -> None:

@@ -64,6 +64,12 @@ def test_ssh_says_why_it_was_denied_and_by_which_request(alice: Session, home: H
     )
 
 
+def test_what_the_broker_says_cannot_drive_the_terminal(alice: Session, home: Home, broker: BrokerDouble) -> None:
+    broker.answers["POST /api/v1/certificates/access"] = (403, {"detail": "no\x1b]0;owned\x07\nno"})
+    ran = proxy(home, "root", "db-1.postern")
+    assert (ran.returncode, ran.stderr) == (4, "postern: no?]0;owned? no\n")
+
+
 def test_the_exit_code_tells_denied_from_not_signed_in(alice: Session, home: Home, broker: BrokerDouble) -> None:
     broker.answers["POST /api/v1/certificates/access"] = DENIED
     assert proxy(home, "root", "db-1.postern").returncode == 4

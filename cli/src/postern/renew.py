@@ -86,4 +86,5 @@ def one_line(problem: CliError) -> str:
     why = f" ({'; '.join(problem.lines)})" if problem.lines else ""
     number = f" [request {problem.request_id}]" if problem.request_id else ""
     hint = f"; {problem.hint}" if problem.hint else ""
-    return " ".join(f"{problem.message}{why}{number}{hint}".split())
+    line = " ".join(f"{problem.message}{why}{number}{hint}".split())
+    return "".join(character if character.isprintable() else "?" for character in line)

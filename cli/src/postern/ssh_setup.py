@@ -26,42 +26,41 @@ def user_config() -> Path:
 
 
 def is_installed(home: Home) -> bool:
-    return ssh_files.include_line(str(home.ssh_config)) in _lines(user_config())
+    return ssh_files.include_line(str(home.ssh_config)) in _read(user_config()).split("\n")
 
 
 def install(home: Home) -> None:
     """Add the Include line at the top, where no Host block can catch it. Does nothing when it is there."""
-    line, config = ssh_files.include_line(str(home.ssh_config)), user_config()
-    lines = _lines(config)
-    if line in lines:
+    if is_installed(home):
         return
+    config = user_config()
     if not config.parent.exists():
         config.parent.mkdir(mode=0o700)
-    _write(config, [line, *lines])
+    _write(config, f"{ssh_files.include_line(str(home.ssh_config))}\n{_read(config)}")
 
 
 def uninstall(home: Home) -> bool:
-    """Take the Include line out again; whether it was there."""
-    line, config = ssh_files.include_line(str(home.ssh_config)), user_config()
-    lines = _lines(config)
-    if line not in lines:
+    """Take the Include line out again; whether it was there. All else stays as it is, byte for byte."""
+    if not is_installed(home):
         return False
-    _write(config, [other for other in lines if other != line])
+    line, config = ssh_files.include_line(str(home.ssh_config)), user_config()
+    _write(config, "\n".join(other for other in _read(config).split("\n") if other != line))
     return True
 
 
-def _lines(config: Path) -> list[str]:
+def _read(config: Path) -> str:
+    """The text; bytes that are no UTF-8 are kept as surrogates."""
     try:
-        return config.read_text(errors="surrogateescape").splitlines()
+        return config.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError:
-        return []
+        return ""
     except OSError as error:
         raise CliError(f"cannot read {config}: {(error.strerror or '').lower()}") from None
 
 
-def _write(config: Path, lines: list[str]) -> None:
+def _write(config: Path, text: str) -> None:
     mode = config.stat().st_mode & 0o777 if config.exists() else 0o600
     try:
-        write_atomically(config, "".join(f"{line}\n" for line in lines), mode)
+        write_atomically(config, text, mode)
     except OSError as error:
         raise CliError(f"cannot write {config}: {(error.strerror or '').lower()}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import webbrowser
 from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from postern import client, names, output, run
+from postern.browser import open_page
 from postern.commands import ls
 from postern.errors import CliError, Missing, UsageProblem
 
@@ -46,7 +46,7 @@ def open_app(context: typer.Context, name: Annotated[str, typer.Argument(metavar
         raise Missing(f"there is no app {name!r}, or it is not yours", "list yours with: postern app ls")
     url = str(found[0]["url"])
     print(url)
-    webbrowser.open(url)
+    open_page(url)
 
 
 @app.command()
@@ -77,6 +77,8 @@ def curl(
     postern app curl grafana /api/health
     postern app curl grafana /api/annotations -X POST -H 'Content-Type: application/json' -d @note.json
     """
+    if path.startswith("-"):
+        path, arguments = "/", [path, *(arguments or [])]
     if not path.startswith("/") or not path.isprintable():
         raise UsageProblem(f"{path[:80]!r} is not a path", "write it like: postern app curl grafana /api/health")
     answer = _token(run.of(context), name)

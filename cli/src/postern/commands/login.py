@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
-import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from postern import keys, names, oauth, output, renew, run, ssh_setup
+from postern.browser import open_page
 from postern.client import Broker
 from postern.errors import CliError
 from postern.state import Home, Session
@@ -59,8 +58,8 @@ def _token_by_browser(address: str, port: int) -> tuple[str, float]:
     flow = oauth.Flow(address, callback.redirect_uri)
     Broker(address).ping()
     output.note(f"Sign in in the browser. If none opens, go to:\n\n  {flow.address()}\n")
-    with contextlib.suppress(webbrowser.Error):
-        webbrowser.open(flow.address())
+    if not open_page(flow.address()):
+        output.note("It must be a browser on this machine; for one on another: postern login --no-browser")
     return flow.token(callback.wait(flow))
 
 
