@@ -12,7 +12,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
-from ninja.errors import AuthenticationError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from broker.api.strict_json import BadRequest, WrongType
 from broker.errors import Conflict, Denied, Invalid, NotFound, PosternError, Problem, Throttled, Unavailable
@@ -85,6 +85,16 @@ def no_such_address(request: HttpRequest, _: object = None) -> HttpResponse:
     return problem(request, 404, "not found", "there is no such address", "see /api/v1/openapi.json")
 
 
+def unreadable(request: HttpRequest, error: Any) -> HttpResponse:
+    """A body that could not be read, as the framework wraps it."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, PosternError):
+        return answer_for(request, cause)
+    if isinstance(cause, RequestDataTooBig):
+        return too_big(request)
+    return problem(request, error.status_code, "bad request", "the request cannot be read")
+
+
 def wrong_method(request: HttpRequest, refused: HttpResponse) -> HttpResponse:
     """A method that an address does not have."""
     allowed = refused.headers.get("Allow", "")
@@ -137,6 +147,7 @@ def register(api: NinjaAPI) -> None:
     """Give every failure its answer."""
     api.add_exception_handler(PosternError, answer_for)
     api.add_exception_handler(AuthenticationError, not_signed_in)
+    api.add_exception_handler(HttpError, unreadable)
     api.add_exception_handler(ValidationError, bad_fields)
     api.add_exception_handler(Http404, no_such_address)
     api.add_exception_handler(RequestDataTooBig, too_big)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.test import Client
 from django.utils import timezone
 
@@ -25,10 +27,13 @@ from broker.services.presets import ensure_builtin_roles
 from broker.tokens import digest, new_token
 
 ADDRESS = "192.0.2.7"
+PUBLIC_KEY = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 DOCUMENTS = """
 {kind: group, metadata: {name: ops}}
 ---
-{kind: user, metadata: {name: alice}, spec: {full_name: Alice, email: alice@example.com, groups: [ops], traits: {team: [db]}}}
+kind: user
+metadata: {name: alice}
+spec: {full_name: Alice, email: alice@example.com, groups: [ops], traits: {team: [db]}}
 ---
 {kind: user, metadata: {name: bob}}
 ---
@@ -64,7 +69,9 @@ spec:
     rules:
       - {resources: [user, binding, group, server, role], verbs: [list, read, create, update, delete]}
 ---
-{kind: app, metadata: {name: grafana, description: dashboards, labels: {env: dev, name: grafana}}, spec: {uri: 'http://192.0.2.20:3000'}}
+kind: app
+metadata: {name: grafana, description: dashboards, labels: {env: dev, name: grafana}}
+spec: {uri: 'http://192.0.2.20:3000'}
 ---
 {kind: app, metadata: {name: canary-vault, labels: {env: prod}}, spec: {uri: 'http://192.0.2.21:8200'}}
 ---

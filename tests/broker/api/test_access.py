@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.db import transaction
 from django.http import HttpResponse
 
@@ -19,14 +17,13 @@ from broker import live
 from broker.api.urls import api
 from broker.models import AuditEvent, Lock
 from broker.services.authorities import ensure_authorities
-from tests.broker.cast import Cast, client, signed_in
+from tests.broker.cast import PUBLIC_KEY, Cast, client, signed_in
 
 pytestmark = pytest.mark.urls("tests.broker.api.urls")
 
 ROWS: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "access_matrix.yaml").read_text())
 ACTORS = ("anonymous", "cookie", "alice", "bob", "charlie", "audrey", "adam", "holly")
 METHODS = ("get", "post", "put", "patch", "delete")
-KEY = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 
 def calls() -> set[str]:
@@ -68,7 +65,7 @@ def test_everybody_gets_the_answer_of_the_table(cast: Cast, row: dict[str, Any])
     ensure_authorities()
     lock = Lock.objects.create(target_kind="login", target_id="x", target_name="x", reason="r")
     browser = signed_in(cast.adam.user, LoginSession.Kind.BROWSER)
-    words = {"KEY": KEY, "BOB_SESSION": str(cast.bob.session.pk), "LOCK": str(lock.pk), "COOKIE": browser.token}
+    words = {"KEY": PUBLIC_KEY, "BOB_SESSION": str(cast.bob.session.pk), "LOCK": str(lock.pk), "COOKIE": browser.token}
     for name in ACTORS[2:]:
         getattr(cast, name)
     got = {}
