@@ -15,7 +15,15 @@ def expire_login_sessions() -> None:
     expire_sessions()
 
 
+@app.task(name="broker.drop_stale")  # type: ignore[untyped-decorator]
+def drop_stale() -> None:
+    """Launch codes and enrolments that are long over are removed."""
+    from broker.services import housekeeping
+
+    housekeeping.drop_stale()
+
+
 app.conf.beat_schedule = {
     task.name: {"task": task.name, "schedule": EVERY_MINUTE, "options": {"expires": EVERY_MINUTE}}
-    for task in (expire_login_sessions,)
+    for task in (expire_login_sessions, drop_stale)
 }
