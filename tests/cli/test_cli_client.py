@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from postern import client, names
 from postern.client import Broker, Response, checked_url, problem_of
 from postern.errors import CliError, Denied, Exit, LoginNeeded, Missing, Refused, Unreachable, UsageProblem
@@ -117,7 +125,6 @@ def test_a_broker_that_does_not_answer_is_given_up(broker: BrokerDouble) -> None
 def test_what_is_no_http_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as odd:
         url = f"http://127.0.0.1:{odd.getsockname()[1]}"
-        import threading
 
         def babble() -> None:
             connection, _ = odd.accept()
@@ -128,6 +135,62 @@ def test_what_is_no_http_is_said(tmp_path: Path) -> None:
         threading.Thread(target=babble, daemon=True).start()
         with pytest.raises(Unreachable, match="cannot reach"):
             Broker(url).ping()
+
+
+@pytest.fixture
+def tls_broker(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Something that answers over TLS with a certificate of its own making, and that certificate's file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a private authority")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("postern.localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "key.pem").write_bytes(private)
+    (tmp_path / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "ca.pem", tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"https://postern.localhost:{server.server_port}", tmp_path / "ca.pem"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(tls_broker: tuple[str, Path]) -> None:
+    with pytest.raises(Unreachable, match="its certificate is not trusted: self-signed certificate") as caught:
+        Broker(tls_broker[0], TOKEN).get("status")
+    assert "POSTERN_CA_FILE" in caught.value.hint
+
+
+def test_an_authority_of_ones_own_is_trusted_for_the_names_it_wrote(
+    tls_broker: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, authority = tls_broker
+    monkeypatch.setenv("POSTERN_CA_FILE", str(authority))
+    assert Broker(url, TOKEN).get("status") == {}
+    with pytest.raises(Unreachable, match="not trusted: hostname mismatch"):
+        Broker(url.replace("postern.localhost", "other.localhost"), TOKEN).get("status")
 
 
 def test_a_missing_authority_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,8 @@ def _words(error: Exception) -> str:
     import ssl
 
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
+        why = error.verify_message.rstrip(".")
+        return f"its certificate is not trusted: {why[:1].lower()}{why[1:]}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
