@@ -105,15 +105,12 @@ def denied(request: Request, app: App) -> HttpResponse:
         method=said.get("X-Postern-Method", "GET"),
         user=said.get("X-Postern-User", ""),
         detail=unquote(said.get("X-Postern-Detail", "")),
-        html=_wants_html(request),
     )
 
 
 @on_app_host
 def unavailable(request: Request, app: App) -> HttpResponse:
     """There was no decision."""
-    if not _wants_html(request):
-        return problem(request, 503, "cannot decide", "Postern cannot decide right now", "try again in a moment")
     return error_page(request, "errors/503.html", 503, app_name=app.name, home_url="")
 
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from html import escape
 from urllib.parse import quote
 
 from broker.environment import Environment
 from broker.live import Live, LiveAccess, LiveApp, LiveLogin, LiveUser
 from broker.policy import Attempt, Context, Denial, Permit, Reason, Resource, Subject
 from broker.policy.attempt import APP_REQUEST
+from broker.policy.words import hint_of, text_of
 from broker.tokens import digest, new_token
 from proxy.web.credentials import STATE_COOKIE, Bearer, Cookies, read_authorization, read_cookies
 from proxy.web.identity_header import REUSE, Assertions, groups_value
@@ -220,12 +223,15 @@ class Authz:
             log.warning("a denial could not be put on record: %s", type(error).__name__)
             return UNABLE
         if denial.reasons[0] in _SIGN_IN_AGAIN:
-            return self._to_sign_in(question, app, cookies, denial)
-        return answer_head(403, [*_reasons(denial), *_user(who)]) + _END
+            return self._to_sign_in(question, app, cookies, attempt, denial)
+        return answer_head(403, [*_reasons(denial), *_in_words(question, attempt, denial, 403), *_user(who)]) + _END
 
-    def _to_sign_in(self, question: Question, app: LiveApp, cookies: Cookies, denial: Denial) -> bytes:
+    def _to_sign_in(
+        self, question: Question, app: LiveApp, cookies: Cookies, attempt: Attempt, denial: Denial
+    ) -> bytes:
         if question.wants != "html":
-            return answer_head(401, [*_reasons(denial), ("WWW-Authenticate", f'Bearer realm="{app.name}"')]) + _END
+            words = [*_in_words(question, attempt, denial, 401), ("WWW-Authenticate", f'Bearer realm="{app.name}"')]
+            return answer_head(401, [*_reasons(denial), *words]) + _END
         # Several tabs of one browser sign in under one state: a new one would spoil those that are on their way.
         state = cookies.state or new_token("")
         target = question.target if question.method in ("GET", "HEAD") and len(question.target) <= LONGEST_NEXT else "/"
@@ -242,7 +248,7 @@ class Authz:
             await self._ledger.denied(attempt, denial, question.request_id, "")
         except Exception:
             return UNABLE
-        return answer_head(403, _reasons(denial)) + _END
+        return answer_head(403, [*_reasons(denial), *_in_words(question, attempt, denial, 403)]) + _END
 
     def forget_old(self, at: float) -> None:
         """Drop answers and sessions that are over, so that memory stays flat."""
@@ -272,6 +278,25 @@ def _doubt(access: LiveAccess, app: LiveApp, credential: str, at: float) -> str:
 def _reasons(denial: Denial) -> list[tuple[str, str]]:
     detail = denial.detail if denial.reasons[0] is Reason.LOCKED else ""
     return [("X-Postern-Reasons", ",".join(denial.reasons)), ("X-Postern-Detail", quote(detail[:300]))]
+
+
+def _in_words(question: Question, attempt: Attempt, denial: Denial, status: int) -> list[tuple[str, str]]:
+    """The refusal for a program (RFC 9457) and for a person, ready to be sent: nginx puts it in as it is."""
+    told = [{"reason": str(reason), "text": text_of(reason, attempt)} for reason in denial.reasons[:3]]
+    if denial.reasons[0] is Reason.LOCKED and denial.detail:
+        told[0]["text"] += f": {denial.detail[:300]}"
+    hint = hint_of(denial.reasons[0])
+    problem = {
+        "type": "about:blank",
+        "title": "sign in" if status == 401 else "access denied",
+        "status": status,
+        "detail": told[0]["text"],
+        "reasons": told,
+        "hint": "open the app in a browser, or send a token from: postern app token" if status == 401 else hint,
+        "request_id": question.request_id,
+    }
+    text = escape(f"{told[0]['text']}; {hint}").encode("ascii", "xmlcharrefreplace").decode()
+    return [("X-Postern-Problem", json.dumps(problem)), ("X-Postern-Text", text)]
 
 
 def _user(who: _Who) -> list[tuple[str, str]]:

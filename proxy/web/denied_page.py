@@ -28,33 +28,27 @@ def denied_page(
     method: str = "GET",
     user: str = "",
     detail: str = "",
-    html: bool = True,
 ) -> HttpResponse:
-    """A page, or a problem in JSON for a program. Never a bare 403."""
+    """The page; programs get the same from nginx, as a problem in JSON."""
     subject = Subject("", user) if user else None
     resource = Resource("app", "", app_name or "this app")
     attempt = Attempt(subject, APP_REQUEST, resource, Context(time.time()), method=method)
     told = [{"reason": str(reason), "text": text_of(reason, attempt)} for reason in reasons[:3]]
     if told and detail and reasons[0] is Reason.LOCKED:
         told[0]["text"] += f": {detail}"
-    if not html:
-        hint = hint_of(reasons[0]) if reasons else ""
-        return problem(request, 403, "access denied", told[0]["text"] if told else "", hint, told)
     steps = _next_steps(reasons, app_name, target)
     context: dict[str, Any] = {"app_name": app_name, "reasons": told, "next_steps": steps, "me": {"name": user}}
     return error_page(request, "errors/403.html", 403, home_url=settings.POSTERN.url, **context)
 
 
-def problem(
-    request: HttpRequest, status: int, title: str, detail: str, hint: str, reasons: Sequence[dict[str, str]] = ()
-) -> HttpResponse:
+def problem(request: HttpRequest, status: int, title: str, detail: str, hint: str) -> HttpResponse:
     """A problem document (RFC 9457)."""
-    document = {
+    document: dict[str, Any] = {
         "type": "about:blank",
         "title": title,
         "status": status,
         "detail": detail,
-        "reasons": list(reasons),
+        "reasons": [],
         "hint": hint,
         "request_id": getattr(request, "request_id", ""),
     }

@@ -142,7 +142,7 @@ class Edge:
             await self._render()
 
     async def _render(self) -> None:
-        """Render; have nginx take it if it is another one and good. Of a bad one we tell, and the last good one stays."""
+        """Render; have nginx take it if it changed and is good. Of a bad one we tell, and the last good one stays."""
         apps = list(self._live.apps.values())
         hosts = {upstream_of(app.spec.uri).host for app in apps}
         await asyncio.to_thread(self._resolver.look_up, hosts)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from broker.documents import AppSpec
+from proxy.web.nginx_pages import short_pages, sign_in
 from proxy.web.nginx_text import block, quoted, quoted_path
 from proxy.web.request_headers import upstream_headers
 from proxy.web.upstream_address import Upstream, upstream_of, with_port
@@ -144,12 +145,21 @@ def _maps(sites: Sequence[Site]) -> Iterator[str]:
         '"~^navigate\\|" html;',
         '"~^\\|.*text/html" html;',
     )
+    # A page comes from the web process, but not before nginx has read the request's body: it is asked for pages about
+    # requests without one only, or a refused upload would be taken in whole.
+    yield block(
+        'map "$postern_wants|$request_method|$content_length|$http_transfer_encoding" $postern_short',
+        "default -json;",
+        '"~^html\\|(GET|HEAD)\\|0?\\|$" "";',
+        '"~^html\\|" -html;',
+    )
     # Credentials of ours are for us: they are recognised by their prefix, wherever in the value it stands.
     yield block("map $http_authorization $postern_authorization", "default $http_authorization;", '"~*ptn_" "";')
     yield block(
         "map $uri $postern_logged_path", "default $uri;", '"~^/invite/" /invite/…;', '"~*ptn_" "(holds a token)";'
     )
     yield block("map $uri $postern_static_cache", 'default "public, max-age=3600";', _HASHED)
+    yield block("map $postern_tunnelled $postern_tunnel_app", 'default "";', "1 $postern_app;")
     yield block("map $postern_tunnelled $postern_tunnel_access", 'default "";', "1 $postern_access;")
     yield block("map $postern_tunnelled $postern_tunnel_peer", 'default "";', "1 $remote_addr;")
     yield block("map $postern_tunnelled $postern_tunnel_id", 'default "";', "1 $request_id;")
@@ -260,8 +270,9 @@ def _app(front: Front, site: Site) -> str:
         f"client_max_body_size {site.spec.max_body or 0};",
         _authz(site),
         _served(front, site) if site.addresses else _unresolved(),
-        _sign_in(),
+        sign_in(),
         *(_page(front, site, name) for name in ("denied", "unavailable", "unreachable")),
+        *short_pages(),
         *(_own(front, site, name) for name in ("callback", "sign-out")),
         block("location /.postern/", "return 404;"),
         block("location /_postern/", "return 404;"),
@@ -302,7 +313,10 @@ def _authz(site: Site) -> str:
     )
 
 
-_ANSWERS = ("user", "email", "groups", "assertion", "cookie", "access", "reasons", "detail", "location", "state")
+_ANSWERS = (
+    *("user", "email", "groups", "assertion", "cookie", "access"),
+    *("reasons", "detail", "location", "state", "problem", "text"),
+)
 
 
 def _asking() -> list[str]:
@@ -314,8 +328,8 @@ def _asking() -> list[str]:
 
 _ERRORS = (
     "error_page 401 = @postern_sign_in;",
-    "error_page 403 /_postern/denied;",
-    "error_page 500 503 =503 /_postern/unavailable;",
+    "error_page 403 /_postern/denied$postern_short;",
+    "error_page 500 503 =503 /_postern/unavailable$postern_short;",
     "error_page 502 504 /_postern/unreachable;",
 )
 
@@ -327,7 +341,7 @@ def _served(front: Front, site: Site) -> str:
         "location /",
         *_asking(),
         *_ERRORS,
-        f"set $postern_tunnel_app {site.id};",
+        f"set $postern_app {site.id};",
         f"proxy_pass $postern_target_{_label(site)};",
         *(_set_header(*header) for header in upstream_headers(site.spec, netloc, upstream.netloc, front.scheme)),
         *_STREAMING,
@@ -382,24 +396,6 @@ def _tls(front: Front, site: Site, upstream: Upstream) -> Iterator[str]:
         yield "proxy_ssl_verify on;"
         yield "proxy_ssl_verify_depth 5;"
         yield f"proxy_ssl_trusted_certificate {quoted_path(site.ca_file or front.ca_bundle)};"
-
-
-def _sign_in() -> str:
-    """Nobody is signed in: a navigation is led to where one signs in, anything else is told."""
-    problem = (
-        '\'{"type":"about:blank","title":"sign in","status":401,"detail":"this app needs a session",'
-        '"reasons":[{"reason":"$postern_reasons","text":"nobody is signed in"}],'
-        '"hint":"open it in a browser, or send a token from: postern app token","request_id":"$request_id"}\''
-    )
-    return block(
-        "location @postern_sign_in",
-        "internal;",
-        "default_type application/problem+json;",
-        'add_header Cache-Control "no-store" always;',
-        "add_header Set-Cookie $postern_state always;",
-        block("if ($postern_location)", "return 302 $postern_location;"),
-        f"return 401 {problem};",
-    )
 
 
 def _page(front: Front, site: Site, name: str) -> str:

@@ -279,15 +279,20 @@ def read_answer(sock: socket.socket, head_only: bool = False) -> Answer:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = [(line.partition(":")[0], line.partition(":")[2].strip()) for line in lines]
     answer = Answer(int(first.split(" ")[1]), headers, body)
+    chunked = answer.get("Transfer-Encoding") == "chunked"
     length = answer.get("Content-Length")
-    while not head_only and (not length or len(answer.body) < int(length)):
+    while not head_only and not (answer.body.endswith(b"0\r\n\r\n") if chunked else _complete(answer, length)):
         piece = sock.recv(65536)
         if not piece:
             break
         answer.body += piece
-    if answer.get("Transfer-Encoding") == "chunked":
+    if chunked:
         answer.body = _unchunked(answer.body)
     return answer
+
+
+def _complete(answer: Answer, length: str) -> bool:
+    return answer.status in (204, 304) or (bool(length) and len(answer.body) >= int(length))
 
 
 def _unchunked(data: bytes) -> bytes:
