@@ -111,6 +111,7 @@ TEMPLATES = [
 ]
 
 AUTH_USER_MODEL = "accounts.User"
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # names are unique by their key (accounts.names)
 AUTHENTICATION_BACKENDS: list[str] = []  # sign-in is ours (accounts.authenticators): no backend may let anyone in
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
