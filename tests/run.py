@@ -1,4 +1,4 @@
-"""`python -m tests.run`: every test on SQLite, then those that touch the database on PostgreSQL; last one line of sums."""
+"""`python -m tests.run`: all tests on SQLite, then those that touch the database on PostgreSQL; last a line of sums."""
 
 from __future__ import annotations
 

@@ -249,18 +249,19 @@ def test_it_runs_on_postgresql(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_it_runs_as_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     home = Path("/tmp") / f"postern-nobody-{os.getpid()}"
     home.mkdir(mode=0o700)
     try:
         os.chown(home, 65534, 65534)
         readable = subprocess.run(
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "import django, redis"],
+            [*nobody, sys.executable, "-c", "import django, redis"],
             cwd=ROOT,
             capture_output=True,
         )
         if readable.returncode:
             pytest.skip(f"another user cannot read {sys.executable}")
-        product = Product(home / "var", become=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+        product = Product(home / "var", become=nobody)
         with product, product.http() as client:
             assert client.get("/readyz").status_code == 200
     finally:
