@@ -130,7 +130,10 @@ class Cast:
         if name.startswith("_"):
             raise AttributeError(name)
         if name not in self._actors:
-            self._actors[name] = signed_in(User.objects.get(username=name))
+            user = User.objects.by_name(name)
+            if user is None:
+                raise AttributeError(name)
+            self._actors[name] = signed_in(user)
         return self._actors[name]
 
 
