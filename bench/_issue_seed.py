@@ -15,7 +15,7 @@ SERVERS = 1000
 
 
 def documents() -> str:
-    """Roles `role-N`, each for one environment; servers spread over the environments; alice in the group of 20 roles."""
+    """Roles `role-N`, each for one environment; servers spread over these; alice in the group that holds 20 roles."""
     parts = [{"kind": "group", "metadata": {"name": "ops"}}]
     parts.append({"kind": "user", "metadata": {"name": "alice"}, "spec": {"groups": ["ops"]}})
     for number in range(ROLES):

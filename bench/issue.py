@@ -1,7 +1,7 @@
-"""Access certificates a second over the API, each logged before it is signed, on a real PostgreSQL that flushes to disk.
+"""Access certificates a second over the API, each logged before it is signed, on a PostgreSQL that flushes to disk.
 
-One uvicorn worker on a UNIX socket, as `web` runs behind nginx, with 1,000 servers and a subject who holds 20 of 100 roles.
-Four keep-alive clients ask for ten seconds; every answer's serial must be in the audit log afterwards.
+One uvicorn worker on a UNIX socket, as `web` runs behind nginx, with 1,000 servers and a subject who holds 20 of 100
+roles. Four keep-alive clients ask for ten seconds; every answer's serial must be in the audit log afterwards.
 
 `per_core_per_s` is certificates ÷ CPU seconds of the web process: what one core of it gives when it has that core to
 itself. The database's own CPU is not in it, nor is waiting for its disk; `per_wall_s` is what came out here, with web,
