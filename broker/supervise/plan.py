@@ -50,7 +50,7 @@ def programs(env: Environment, listener: socket.socket) -> list[Program]:
         *_web(env, listener),
         Program("authz", call=_command("authz"), ready=accepts(env.socket("authz")), stage=SERVICES),
         Program("edge", call=_command("edge"), ready=accepts(env.socket("tunnel")), stage=EDGE),
-        Program("worker", call=_command("worker"), stage=SERVICES),
+        Program("worker", call=_command("worker"), stage=SERVICES, noise=("Warm shutdown",)),
     ]
 
 
