@@ -403,9 +403,13 @@ class _Relay:
         elif self._tunnel.why:
             writer.transport.abort()  # a stream that just ends would look complete
             return
-        writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
+                await writer.drain()
+                # Closing over what was not read yet would reset the connection, and the close frame with it.
+                while self._to_client and self._tunnel.why and await self._client[0].read(CHUNK):
+                    pass
+                writer.close()
                 await writer.wait_closed()
 
 

@@ -30,7 +30,9 @@ from broker import live as live_state
 from broker.audit.origin import system
 from broker.environment import Environment
 from broker.models import AccessSession, App, AuditEvent
+from broker.policy import Subject
 from broker.services.apply import Source, apply
+from broker.services.decisions import subject_now
 from broker.services.presets import ensure_builtin_roles
 from broker.services.signing_keys import ensure_signing_key
 from broker.setup.directories import make_all
@@ -48,6 +50,10 @@ DOCUMENTS = """
 {{kind: user, metadata: {{name: bob}}, spec: {{email: bob@example.com}}}}
 ---
 {{kind: user, metadata: {{name: charlie}}}}
+---
+{{kind: user, metadata: {{name: adam}}}}
+---
+{{kind: role_binding, spec: {{role: administrator, user: adam}}}}
 ---
 kind: role
 metadata: {{name: engineer}}
@@ -257,6 +263,12 @@ class WebWorld:
             "expires_at": login.expires_at,
         }
         return Session(token, AccessSession.objects.create(**(said | fields)), login)
+
+    def administrator(self) -> Subject:
+        """adam, signed in."""
+        subject = subject_now(str(self.login("adam").pk))
+        assert subject
+        return subject
 
     def events(self, name: str) -> list[AuditEvent]:
         """The events of that name, oldest first."""
