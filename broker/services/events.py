@@ -43,12 +43,12 @@ def search_events(
     """A page of events, newest first. Recorded once per query, at its first page. Raises Denied, Invalid."""
     require(origin, subject, "event.list")
     before, size = number_in(cursor), limit_of(limit)
-    if before is None:
-        _note(origin, query, "search")
     rows = _matching(query)
     if before is not None:
         rows = rows.filter(seq__lt=before)
     found = list(rows.order_by("-seq")[: size + 1])
+    if before is None:
+        _note(origin, query, "search")  # after the look, so that a search does not find itself
     return Page(found[:size], cursor_for(str(found[size - 1].seq)) if len(found) > size else "")
 
 
