@@ -32,7 +32,15 @@ class FrameTracker:
         return not self._head and not self._payload_left
 
     def feed(self, data: bytes) -> None:
-        """Take note of bytes in the order they pass. Raises FrameTooBig."""
+        """Take note of bytes about to pass. Raises FrameTooBig: then they must not, and have not been taken note of."""
+        before = (self._head, self._payload_left)
+        try:
+            self._feed(data)
+        except FrameTooBig:
+            self._head, self._payload_left = before
+            raise
+
+    def _feed(self, data: bytes) -> None:
         at, end = 0, len(data)
         while at < end:
             if self._payload_left:
