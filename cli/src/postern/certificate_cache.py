@@ -8,6 +8,8 @@ start fast.
 import os
 
 MARK = "postern-until"
+ENOUGH = 60
+"""Seconds a certificate must still be good for, so that it does not end between here and the server."""
 
 
 class Cached:

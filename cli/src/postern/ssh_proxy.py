@@ -16,8 +16,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) 
 from postern import certificate_cache, names
 from postern.stop import Stop
 
-ENOUGH = 60
-"""Seconds a certificate must still be good for, so that it does not end between here and the server."""
 CONNECT_TIMEOUT = 15.0
 
 
@@ -47,7 +45,7 @@ def connect_for_ssh(home: str, suffix: str, login: str, host: str) -> None:
     """Renew the certificate if need be, connect, and pass the socket to ssh over stdout."""
     path = certificate_cache.path_of(home, login, host)
     found = certificate_cache.read(path)
-    if found is None or found.until - time.time() < ENOUGH:
+    if found is None or found.until - time.time() < certificate_cache.ENOUGH:
         from postern import renew
 
         found = renew.renewed(home, suffix, login, host, found)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import sys
+import time
 from typing import Annotated
 
 import typer
 
-from postern import names, output, renew, run, ssh_setup
-from postern.errors import CliError, UsageProblem
+from postern import certificate_cache, names, output, renew, run, ssh_setup
+from postern.certificate_cache import ENOUGH
+from postern.errors import CliError, Unreachable, UsageProblem
 from postern.names import DEFAULT_SUFFIX
+from postern.state import Home
 
 TAKES_VALUE = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
 """ssh's options with an argument of their own."""
@@ -49,8 +53,30 @@ def ssh(
     if program is None:
         raise CliError("there is no ssh", "install the OpenSSH client")
     command = ["ssh", "-F", str(ran.home.ssh_config), *with_host(arguments, session.suffix)]
+    _see_to_certificate(ran.home, arguments, session.suffix)
     sys.stdout.flush()
     os.execv(program, command)  # noqa: S606 - no shell is wanted
+
+
+def _see_to_certificate(home: Home, arguments: list[str], suffix: str) -> None:
+    """Fetch the certificate before ssh would, so that a denial is told in full and with our own exit code.
+
+    Where ssh's options name the login, ssh's ProxyCommand sees to it, as it does for plain ssh.
+    """
+    place = _destination(arguments)
+    user, at, server = arguments[place].rpartition("@")
+    if not at and any(word.startswith(("-l", "-o")) for word in arguments[:place]):
+        return
+    login = user if at else getpass.getuser()
+    host = f"{server.removesuffix('.' + suffix)}.{suffix}"
+    found = certificate_cache.read(certificate_cache.path_of(str(home.path), login, host))
+    if found is not None and found.until - time.time() >= ENOUGH:
+        return
+    try:
+        renew.fetch(home, login, host.removesuffix("." + suffix), host)
+    except Unreachable:
+        if found is None or found.until <= time.time() + 5:
+            raise
 
 
 def with_host(arguments: list[str], suffix: str) -> list[str]:
