@@ -16,7 +16,7 @@ from broker.models import AccessSession, AuditEvent, Certificate, Lock
 
 USE_COLUMNS = {"started": "started_at", "used": "last_used_at", "user": "user_name", "resource": "resource_name"}
 LOGIN_COLUMNS = {"started": "created_at", "seen": "last_seen_at", "user": "user__username_key"}
-EARLIER = 10
+EARLIER = 6
 
 
 def live_logins(user: User) -> list[LoginSession]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.http import HttpResponse
 from django.test import Client
 
 from accounts import cookies
@@ -36,15 +35,13 @@ class Browser:
         assert response.status_code == 200, (path, response.status_code)
         return str(response.content.decode())
 
-    def post(self, path: str, token: bool = True, **form: str) -> Any:
-        """Send a form, with the token of the home page (which has the form to sign out) unless told otherwise."""
-        if token:
-            found = TOKEN.search(self.http.get("/").content.decode())
-            form["csrfmiddlewaretoken"] = found[1] if found else "none"
-        return self.http.post(path, form)
+    def post(self, path: str, **form: str) -> Any:
+        """Send a form with the token of the home page, which has the form to sign out."""
+        found = TOKEN.search(self.http.get("/").content.decode())
+        return self.http.post(path, {**form, "csrfmiddlewaretoken": found[1] if found else "none"})
 
 
-def words(response: HttpResponse) -> str:
+def words(response: Any) -> str:
     """What a page says, without its markup, white space squeezed."""
     text = re.sub(r"<(script|style)\b.*?</\1>", "", response.content.decode(), flags=re.S)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))

@@ -55,9 +55,10 @@ def addresses() -> dict[str, str]:
         parts = str(pattern.pattern).split("/")
         named = [f"{{{WORDS[before]}}}" if part.startswith("<") else part for before, part in pairwise(["", *parts])]
         shown = "/".join(named)
-        for method in pattern.callback.methods:
+        page: Any = pattern.callback
+        for method in page.methods:
             if method != "HEAD":
-                found[f"{method} /{shown}"] = pattern.callback.action or "none"
+                found[f"{method} /{shown}"] = page.action or "none"
     return found
 
 

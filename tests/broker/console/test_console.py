@@ -273,7 +273,10 @@ def test_sessions_are_found_by_who_what_and_state(cast: Cast, adam: Browser) -> 
         last_used_at=use.started_at,
         expires_at=use.started_at - timedelta(seconds=1),
     )
-    rows = lambda **query: re.findall(r"/console/sessions/[0-9a-f-]{36}", adam.text("/console/sessions", **query))  # noqa: E731
+
+    def rows(**query: str) -> list[str]:
+        return re.findall(r"/console/sessions/[0-9a-f-]{36}", adam.text("/console/sessions", **query))
+
     assert len(rows()) == 2
     assert len(rows(state="live")) == len(rows(user="alice")) == len(rows(protocol="app")) == 1
     assert len(rows(state="past")) == len(rows(user="bob")) == len(rows(protocol="ssh")) == 1

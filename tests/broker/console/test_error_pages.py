@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponse
@@ -20,7 +21,7 @@ def answer_to(status: int) -> HttpResponse:
 
     request = RequestFactory().get("/")
     request.request_id = "3f9a1c77d02e4b18"  # type: ignore[attr-defined]
-    return CSPMiddleware(view)(request)
+    return cast(HttpResponse, CSPMiddleware(view)(request))
 
 
 def test_an_error_page_carries_the_nonce_its_policy_names() -> None:

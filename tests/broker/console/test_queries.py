@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -41,6 +42,11 @@ PAGES = [
 ]
 
 
+def document(kind: str, at: int, spec: dict[str, str]) -> dict[str, Any]:
+    labels = {"env": "dev", "team": "more"}
+    return {"kind": kind, "metadata": {"name": f"more-{at}", "labels": labels}, "spec": spec}
+
+
 @pytest.fixture
 def full(cast: Cast) -> Cast:
     """Enough of everything to fill each list many times over."""
@@ -48,8 +54,6 @@ def full(cast: Cast) -> Cast:
     users = [User(username=f"more-{at}", username_key=f"more-{at}", password=unusable) for at in range(300)]
     User.objects.bulk_create(users)
     Membership.objects.bulk_create(Membership(user=user, group=ops) for user in users)
-    labels = {"env": "dev", "team": "more"}
-    document = lambda kind, at, spec: {"kind": kind, "metadata": {"name": f"more-{at}", "labels": labels}, "spec": spec}  # noqa: E731
     App.objects.bulk_create(
         App(name=f"more-{at}", host=f"more-{at}.test", document=document("app", at, {"uri": "http://192.0.2.1"}))
         for at in range(300)
