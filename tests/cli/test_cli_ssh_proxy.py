@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from postern import certificate_cache, ssh_proxy
 from postern.state import Home, Session
 
 from tests.cli.broker_double import DENIED, BrokerDouble
-from tests.cli.conftest import sign_in
+from tests.cli.conftest import Ran, sign_in
 from tests.real.sshd import ME, Sshd
 
 PROXY = [sys.executable, "-I", "-S", "-E", str(Path(ssh_proxy.__file__))]
@@ -62,6 +62,17 @@ def test_ssh_says_why_it_was_denied_and_by_which_request(alice: Session, home: H
         "postern: no role lets you log in as root on db-1 (no role of yours allows the login root (login-not-allowed)) "
         "[request 4f2a9c]; ask an administrator for a role with the login root"
     )
+
+
+def test_postern_ssh_tells_a_denial_in_full_before_ssh_starts(
+    alice: Session, home: Home, broker: BrokerDouble, postern: Callable[..., Ran]
+) -> None:
+    broker.answers["POST /api/v1/certificates/access"] = DENIED
+    ran = postern("ssh", "root@db-1")
+    assert ran.code == 4
+    assert "no role of yours allows the login root" in ran.err
+    assert "4f2a9c" in ran.err
+    assert "mm_receive_fd" not in ran.err
 
 
 def test_what_the_broker_says_cannot_drive_the_terminal(alice: Session, home: Home, broker: BrokerDouble) -> None:
