@@ -8,7 +8,9 @@ somebody who holds one: a change to oneself is a second person's to make.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from accounts.models import User
 from broker import live as live_state
@@ -17,8 +19,10 @@ from broker.documents import RoleSpec, Rules
 from broker.errors import Denied
 from broker.live import Live
 from broker.policy import Attempt, Context, Denial, Grant, Reason, Resource, Subject
-from broker.policy.attempt import SSH_SESSION
+from broker.policy.attempt import ADMIN_ACTIONS
 from broker.policy.grant import actions_of
+from broker.policy.pattern import Selector
+from broker.policy.role import Options
 from broker.services.administrators import NEEDED
 from broker.services.decisions import record_denial
 
@@ -28,10 +32,10 @@ HINT = "another administrator has to make this change"
 class OwnRights:
     """What the acting subject may do before a change, to hold against what they may do after."""
 
-    def __init__(self, subject: Subject | None) -> None:
+    def __init__(self, origin: Origin, subject: Subject | None) -> None:
         self._subject = subject
         self._before = live_state.current()
-        self._actions = administrative_actions(self._before).get(subject.id, frozenset()) if subject else frozenset()
+        self._actions = actions_now(self._before, origin, subject)
 
     def raised_by_change(self) -> str:
         """What the transaction's uncommitted changes give beyond what the subject may hand out; empty if nothing."""
@@ -45,29 +49,33 @@ class OwnRights:
         before, later = roles_held(self._before, subject.id), roles_held(after, subject.id)
         if any(role not in before for role in later):
             return "it would change or give a role that is yours"
-        if any(role not in later and role[0].deny != Rules() for role in before):
+        if any(role not in later and _limits_holder(role[0]) for role in before):
             return "it would take away what denies you something"
         old, new = self._before.users.get(subject.id), after.users.get(subject.id)
-        if old and new and old.traits != new.traits:
-            return "it would change your own traits"
-        opened = set(_opened(after, subject, self._before)) - set(_opened(self._before, subject, after))
-        return f"it would open {sorted(opened)[0]} to you" if opened else ""
+        if old and new and (old.traits, old.groups, old.email) != (new.traits, new.groups, new.email):
+            return "it would change your own traits, groups or e-mail address"
+        return opened_by_edit(self._before, after, subject.id)
 
     def _others_raise(self, after: Live) -> str:
-        had, have = administrative_actions(self._before), administrative_actions(after)
-        for user_id, actions in have.items():
-            gained = actions - had.get(user_id, frozenset()) - self._actions
+        at = time.time()
+        had, have = administration(self._before, at), administration(after, at)
+        for user_id, held in have.items():
+            gained = held.beyond(had.get(user_id, NOTHING)) - self._actions
             if gained:
                 return f"it would give {after.users[user_id].name} {sorted(gained)[0]}, which you do not have"
         return ""
 
 
+def _limits_holder(role: RoleSpec) -> bool:
+    """Whether who holds a role could gain by losing it: it denies something, or its terms are heard with others'."""
+    return role.deny != Rules() or role.options != Options()
+
+
 def may_act_for(origin: Origin, subject: Subject | None, user: User) -> None:
     """Refuse to make a way in for somebody who may administer what the subject may not. Raises Denied."""
     live = live_state.current()
-    actions = administrative_actions(live)
-    held = actions.get(subject.id, frozenset()) if subject else frozenset()
-    beyond = actions.get(str(user.pk), frozenset()) - held
+    held = actions_now(live, origin, subject)
+    beyond = administration(live, time.time()).get(str(user.pk), NOTHING).actions - held
     if beyond and not held >= NEEDED:
         why = f"{user.username} may {sorted(beyond)[0]}, you may not"
         raise refusal(origin, subject, "user.update", user.username, why)
@@ -92,40 +100,117 @@ def roles_held(live: Live, user_id: str) -> list[tuple[RoleSpec, float | None]]:
     ]
 
 
-def administrative_actions(live: Live) -> dict[str, frozenset[str]]:
-    """By user id, every administrative action some role allows them, whatever its conditions."""
-    of_role = {ident: actions_of(spec.allow.rules) for ident, spec in live.roles.items() if spec.allow.rules}
-    of_holder: dict[str, frozenset[str]] = {}
+def actions_now(live: Live, origin: Origin, subject: Subject | None) -> frozenset[str]:
+    """The administrative actions that a subject really may do at this moment: denials, ends and conditions count."""
+    context = Context(time.time(), origin.address)
+    return frozenset(
+        action
+        for action in ADMIN_ACTIONS
+        if live.decide(Attempt(subject, action, Resource(action.partition(".")[0], "", ""), context)).permitted
+    )
+
+
+Rule = tuple[str, tuple[str, ...], Options, float | None]
+"""An action, and under which conditions, on which terms and until when a role allows or denies it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """What roles allow and deny somebody of administration."""
+
+    allowed: frozenset[Rule]
+    denied: frozenset[Rule]
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """The actions some role allows, whatever its conditions and whatever else denies them."""
+        return frozenset(rule[0] for rule in self.allowed)
+
+    def beyond(self, before: Administration) -> frozenset[str]:
+        """The actions that are allowed in a new way, or no longer denied as they were."""
+        undenied = frozenset(rule[0] for rule in before.denied - self.denied)
+        return frozenset(rule[0] for rule in self.allowed - before.allowed) | undenied & self.actions
+
+
+NOTHING = Administration(frozenset(), frozenset())
+
+
+def administration(live: Live, at: float) -> dict[str, Administration]:
+    """By user id, for everybody to whom some role allows administrative actions at that time."""
+    allowed: dict[str, set[Rule]] = {}
+    denied: dict[str, set[Rule]] = {}
     for binding in live.bindings.values():
-        actions = of_role.get(binding.role_id)
-        if actions:
-            holder = binding.user_id or binding.group_id
-            of_holder[holder] = of_holder.get(holder, frozenset()) | actions
-    found = {}
-    for user in live.users.values():
-        held = [of_holder[holder] for holder in (user.id, *user.groups) if holder in of_holder]
-        if held:
-            found[user.id] = frozenset().union(*held)
-    return found
-
-
-def _opened(live: Live, subject: Subject, other: Live) -> Iterator[str]:
-    """What the subject's roles open among the resources that differ between the two states."""
-    at = time.time()
-    grants = live.grants(subject.id)
-    for app in live.apps.values():
-        known = other.apps.get(app.id)
-        if known is not app and any(grant.allow.apps.matches(app.resource.labels) for grant in grants):
-            yield f"app {app.name}"
-    for server in live.servers.values():
-        if other.servers.get(server.id) is server:
+        spec = live.roles.get(binding.role_id)
+        if spec is None or (binding.until is not None and binding.until <= at):
             continue
-        for login in logins_of(grants):
-            attempt = Attempt(subject, SSH_SESSION, server.resource, Context(at), login=login)
-            if live.decide(attempt).permitted:
-                yield f"{login}@{server.name}"
+        holder = binding.user_id or binding.group_id
+        for side, found, options in ((spec.allow, allowed, spec.options), (spec.deny, denied, Options())):
+            bare = found is denied and side != Rules() and replace(side, conditions=()) == Rules()
+            for action in ADMIN_ACTIONS if bare else actions_of(side.rules):
+                found.setdefault(holder, set()).add((action, side.conditions, options, binding.until))
+    people = {}
+    for user in live.users.values():
+        holders = (user.id, *user.groups)
+        if any(holder in allowed for holder in holders):
+            people[user.id] = Administration(
+                frozenset(rule for holder in holders for rule in allowed.get(holder, ())),
+                frozenset(rule for holder in holders for rule in denied.get(holder, ())),
+            )
+    return people
 
 
-def logins_of(grants: Iterable[Grant]) -> list[str]:
-    """The logins that roles name, sorted: the only ones worth asking about."""
-    return sorted({login for grant in grants for login in grant.allow.logins})
+def opened_by_edit(before: Live, after: Live, user_id: str) -> str:
+    """What the edited apps and servers open to a user that they did not open before; empty if nothing.
+
+    Held against labels, not decided: what a condition or an old second factor forbids at this moment, it may not in an
+    hour.
+    """
+    had, have = before.grants(user_id), after.grants(user_id)
+    for app in sorted(after.apps.values(), key=lambda app: app.name):
+        old = before.apps.get(app.id)
+        if old is app:
+            continue
+        if not set(app.spec.public_paths) <= set(old.spec.public_paths if old else ()):
+            return f"it would open paths of app {app.name} to everybody"
+        mine = _reach(have, "apps", app.resource)
+        behind = old is not None and (old.spec.uri, old.spec.host) != (app.spec.uri, app.spec.host)
+        if mine.opening and (behind or mine.is_beyond(_reach(had, "apps", old.resource) if old else None)):
+            return f"it would open app {app.name} to you"
+    for server in sorted(after.servers.values(), key=lambda server: server.name):
+        known = before.servers.get(server.id)
+        opening = [grant for grant in have if grant.allow.servers.matches(server.resource.labels)]
+        logins = sorted({login for grant in opening for login in grant.allow.logins})
+        if known is server or not logins:
+            continue
+        mine = _reach(have, "servers", server.resource)
+        if mine.is_beyond(_reach(had, "servers", known.resource) if known else None):
+            return f"it would open {logins[0]}@{server.name} to you"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """The grants that open a resource by its labels, those that deny it by them, and what else reads the labels."""
+
+    opening: frozenset[tuple[str, str]]
+    denying: frozenset[tuple[str, str]]
+    read: tuple[tuple[str, str], ...]
+
+    def is_beyond(self, before: _Reach | None) -> bool:
+        if before is None:
+            return True
+        return not (self.opening <= before.opening and before.denying <= self.denying and self.read == before.read)
+
+
+def _reach(grants: Iterable[Grant], kind: Literal["apps", "servers"], resource: Resource) -> _Reach:
+    opening, denying, reads = set(), set(), False
+    for grant in grants:
+        name = (grant.role, grant.via)
+        allow: Selector = getattr(grant.allow, kind)
+        if allow.matches(resource.labels):
+            opening.add(name)
+        if grant.deny is not None and getattr(grant.deny, kind).matches(resource.labels):
+            denying.add(name)
+        conditions = (*grant.allow.conditions, *(grant.deny.conditions if grant.deny else ()))
+        reads = reads or any("resource" in condition.source for condition in conditions)
+    return _Reach(frozenset(opening), frozenset(denying), tuple(sorted(resource.labels.items())) if reads else ())

@@ -61,7 +61,7 @@ def enact(
     """
     _require_all(origin, subject, planned)
     ordered = _in_order(planned)
-    rights, impact = OwnRights(subject), Impact()
+    rights, impact = OwnRights(origin, subject), Impact()
     try:
         with transaction.atomic():
             with one_must_remain():

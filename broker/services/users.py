@@ -87,7 +87,9 @@ def disable_user(origin: Origin, subject: Subject | None, name: str, why: str = 
 def enable_user(origin: Origin, subject: Subject | None, name: str) -> bool:
     """Let a disabled user sign in again; False if they could. Raises Denied, NotFound."""
     require(origin, subject, "user.update", name)
-    return accounts.enable_user(origin, _known(name))
+    user = _known(name)
+    delegation.may_act_for(origin, subject, user)
+    return accounts.enable_user(origin, user)
 
 
 def invite_user(origin: Origin, subject: Subject | None, name: str) -> invites.Link:
