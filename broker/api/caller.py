@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import cast
+from uuid import UUID
 
 from django.http import HttpRequest
 from ninja.security.http import HttpBearer
 
-from accounts.bearer import login_session_of_bearer
-from accounts.middleware import origin_of
+from accounts.bearer import token_in
 from accounts.models import LoginSession
 from accounts.requests import Request
-from accounts.subject import subject_of
+from accounts.sessions import note_uses
 from broker import live as live_state
 from broker.audit.origin import Origin
-from broker.live import Live
+from broker.live import Live, LiveLogin
 from broker.policy import Subject
+from broker.tokens import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,13 @@ class Caller:
     """Who acts in a call, where what it causes comes from, and the state of the moment the call came in."""
 
     subject: Subject
-    session: LoginSession
+    login: LiveLogin
     origin: Origin
     live: Live
+
+    def session(self) -> LoginSession:
+        """The login session's row, with its user."""
+        return LoginSession.objects.select_related("user").get(pk=self.login.id)
 
 
 class ApiRequest(HttpRequest):
@@ -40,14 +47,24 @@ class CliToken(HttpBearer):
 
     def __call__(self, request: HttpRequest) -> Caller | None:
         """The caller, or None for anything but a good token."""
-        session = login_session_of_bearer(request.headers.get("Authorization", ""))
-        if session is None:
+        token = token_in(request.headers.get("Authorization", ""))
+        if not token:
             return None
-        live = live_state.current()
-        user = live.users.get(str(session.user_id))
-        subject = subject_of(session.user, session, user.groups.values() if user else None)
-        return Caller(subject, session, origin_of(cast(Request, request), session), live)
+        live, at = live_state.current(), time.time()
+        login = live.login_of_token(digest(token), at)
+        if login is None or login.kind != LoginSession.Kind.CLI:
+            return None
+        subject = live.subject(login)
+        if subject is None or subject.login is None or not subject.active or at >= subject.login.expires_at:
+            return None
+        if live.touch_login(login.id, at):
+            note_uses([UUID(login.id)], datetime.fromtimestamp(at, UTC))
+        return Caller(subject, login, _origin(cast(Request, request), subject, login), live)
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller | None:
         """Unused: `__call__` reads the header itself, strictly."""
         raise NotImplementedError
+
+
+def _origin(request: Request, subject: Subject, login: LiveLogin) -> Origin:
+    return Origin(subject.kind, subject.id, subject.name, request.address, request.request_id, login.id)

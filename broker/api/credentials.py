@@ -53,7 +53,7 @@ def identity(request: ApiRequest, body: IdentityBody) -> dict[str, Any]:
 def app_token(request: ApiRequest, body: AppTokenBody) -> dict[str, Any]:
     """For command-line clients of an app; the app never sees it."""
     with hiding(f"there is no app {body.app!r}, or it is not yours", "list yours with: postern app ls"):
-        token, session = issue_app_token(request.auth.origin, request.auth.session, body.app)
+        token, session = issue_app_token(request.auth.origin, request.auth.session(), body.app)
     return {"token": token, "expires_at": session.expires_at, "url": app_address(body.app)}
 
 

@@ -31,7 +31,7 @@ _TERMS = ("pty", "forward_agent", "forward_local", "forward_remote", "forward_x1
 def status(request: ApiRequest) -> dict[str, Any]:
     """The caller, their roles and their login session."""
     caller = request.auth
-    subject, session = caller.subject, caller.session
+    subject, session = caller.subject, caller.session()
     return {
         "user": subject.name,
         "full_name": session.user.full_name,
@@ -54,7 +54,7 @@ def status(request: ApiRequest) -> dict[str, Any]:
 @router.delete("session", response={204: None}, summary="Sign this CLI out")
 def sign_out(request: ApiRequest) -> HttpResponse:
     """End the caller's own login session."""
-    end_login_session(request.auth.origin, request.auth.session)
+    end_login_session(request.auth.origin, request.auth.session())
     return HttpResponse(status=204)
 
 

@@ -9,6 +9,7 @@ may block.
 from __future__ import annotations
 
 import threading
+import time
 
 from broker.live.state import Live
 from broker.live.values import LiveAccess, LiveApp, LiveBinding, LiveLogin, LiveServer, LiveUser
@@ -26,7 +27,11 @@ __all__ = [
     "known",
 ]
 
+TIDY_EVERY = 60.0
+"""Seconds between two looks for sessions that are over."""
+
 _current: Live | None = None
+_tidied_at = 0.0
 _making = threading.Lock()
 
 
@@ -40,7 +45,16 @@ def current() -> Live:
                 live.load()
                 _current = live
     _current.catch_up()
+    _tidy(_current, time.time())
     return _current
+
+
+def _tidy(live: Live, at: float) -> None:
+    """Forget old sessions once in a while."""
+    global _tidied_at
+    if at - _tidied_at > TIDY_EVERY:
+        _tidied_at = at
+        live.forget_old(at)
 
 
 def known() -> Live:

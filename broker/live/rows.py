@@ -99,18 +99,29 @@ def logins(idents: Iterable[str]) -> Iterable[LiveLogin]:
         found = list(LoginSession.objects.filter(pk__in=idents))
     except ValidationError:
         return
-    idle = settings.POSTERN.session_idle
-    for row in found:
-        yield LiveLogin(
-            id=str(row.pk),
-            user_id=str(row.user_id),
-            started_at=row.created_at.timestamp(),
-            expires_at=row.expires_at.timestamp(),
-            idle_at=row.last_seen_at.timestamp() + idle,
-            amr=frozenset(row.amr),
-            mfa_at=row.mfa_at.timestamp() if row.mfa_at else None,
-            ended=row.ended_at is not None,
-        )
+    yield from map(login, found)
+
+
+def login_of_token(token_hash: str) -> LiveLogin | None:
+    """The login session that a token opens."""
+    row = LoginSession.objects.filter(token_hash=token_hash).first()
+    return login(row) if row else None
+
+
+def login(row: LoginSession) -> LiveLogin:
+    """One login session."""
+    return LiveLogin(
+        id=str(row.pk),
+        kind=row.kind,
+        token_hash=row.token_hash,
+        user_id=str(row.user_id),
+        started_at=row.created_at.timestamp(),
+        expires_at=row.expires_at.timestamp(),
+        idle_at=row.last_seen_at.timestamp() + settings.POSTERN.session_idle,
+        amr=frozenset(row.amr),
+        mfa_at=row.mfa_at.timestamp() if row.mfa_at else None,
+        ended=row.ended_at is not None,
+    )
 
 
 def access(row: AccessSession) -> LiveAccess:

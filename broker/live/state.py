@@ -41,6 +41,12 @@ from broker.policy import (
 T = TypeVar("T")
 
 
+class Fetch:
+    """One fetch from the database under way; `overtaken` when the feed has touched such things meanwhile."""
+
+    overtaken = False
+
+
 class Live:
     """The state one process decides on."""
 
@@ -61,7 +67,8 @@ class Live:
         self._bindings_of: dict[str, tuple[LiveBinding, ...]] = {}
         self._subjects: dict[str, Subject] = {}
         self._grants: dict[str, GrantSet] = {}
-        self._fetching: dict[str, bool] = {}
+        self._fetching: dict[str, list[Fetch]] = {}
+        self._login_by_token: dict[str, str] = {}
         self._lock = threading.RLock()
         self._catching_up = threading.Lock()
 
@@ -186,8 +193,7 @@ class Live:
         self.locks = rows.locks()
 
     def _reload_logins(self, idents: set[str]) -> None:
-        for ident in idents:
-            self._mark_changed(f"login:{ident}")
+        self._overtake("login:")
         known = {ident for ident in idents if ident in self.logins}
         found = {login.id: login for login in rows.logins(known)} if known else {}
         with self._lock:
@@ -204,14 +210,15 @@ class Live:
                 old = self.accesses.pop(ident, None)
                 if old:
                     self._access_by_token.pop(old.token_hash, None)
-            for key in self._fetching:
-                if key.startswith("access:"):
-                    self._fetching[key] = True
+        self._overtake("access:")
 
-    def _mark_changed(self, key: str) -> None:
+    def _overtake(self, prefix: str) -> None:
+        """Tell the fetches under way that what they bring may be old."""
         with self._lock:
-            if key in self._fetching:
-                self._fetching[key] = True
+            for key, fetches in self._fetching.items():
+                if key.startswith(prefix):
+                    for fetch in fetches:
+                        fetch.overtaken = True
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
@@ -243,24 +250,43 @@ class Live:
         def query() -> LiveLogin | None:
             return next(iter(rows.logins({ident})), None)
 
-        def keep(login: LiveLogin) -> None:
-            self.logins[login.id] = login
-            self._subjects.pop(login.id, None)
+        return self._fetch(f"login:{ident}", query, self._keep_login)
 
-        return self._fetch(f"login:{ident}", query, keep)
+    def login_of_token(self, token_hash: str, at: float) -> LiveLogin | None:
+        """The login session that a token opens: from memory, else (unknown, or idle) from the database."""
+        known = self._login_by_token.get(token_hash)
+        login = self.peek_login(known, at) if known else None
+        if login is not None:
+            return login
+        return self._fetch(f"login:{token_hash}", lambda: rows.login_of_token(token_hash), self._keep_login)
+
+    def _keep_login(self, login: LiveLogin) -> None:
+        self.logins[login.id] = login
+        self._login_by_token[login.token_hash] = login.id
+        self._subjects.pop(login.id, None)
 
     def _fetch(self, key: str, query: Callable[[], T | None], keep: Callable[[T], None]) -> T | None:
         """Query and keep; again if the feed touched it meanwhile, else an ended session could come back to life."""
         while True:
+            fetch = Fetch()
             with self._lock:
-                self._fetching[key] = False
-            found = query()
-            with self._lock:
-                if self._fetching.pop(key, False):
-                    continue
-                if found is not None:
-                    keep(found)
-                return found
+                self._fetching.setdefault(key, []).append(fetch)
+            try:
+                found = query()
+                with self._lock:
+                    if fetch.overtaken:
+                        continue
+                    if found is not None:
+                        keep(found)
+                    return found
+            finally:
+                self._end(key, fetch)
+
+    def _end(self, key: str, fetch: Fetch) -> None:
+        with self._lock:
+            self._fetching[key].remove(fetch)
+            if not self._fetching[key]:
+                del self._fetching[key]
 
     def touch_login(self, ident: str, at: float) -> bool:
         """Note that a login session was used; True if that should be written down (once a minute)."""
@@ -282,6 +308,7 @@ class Live:
                 self._access_by_token.pop(access.token_hash, None)
             for login in [x for x in self.logins.values() if x.ended or x.expires_at < at]:
                 self.logins.pop(login.id, None)
+                self._login_by_token.pop(login.token_hash, None)
                 self._subjects.pop(login.id, None)
 
     # --- deciding -----------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ class LiveLogin:
     """A login session. Times in Unix seconds; `idle_at` is when it ends if nothing more happens."""
 
     id: str
+    kind: str
+    token_hash: str
     user_id: str
     started_at: float
     expires_at: float

@@ -13,10 +13,10 @@ from django.conf import settings
 from django.db import connection
 
 from accounts import oauth
-from accounts.bearer import login_session_of_bearer
 from accounts.models import LoginSession, OAuthCode
 from accounts.services.login_sessions import end_login_session, sign_out_everywhere
 from accounts.services.users import disable_user
+from tests.accounts.bearer import login_session_of_bearer
 from tests.conftest import TESTS, Clock, Person, new_client
 
 pytestmark = pytest.mark.django_db(transaction=True)

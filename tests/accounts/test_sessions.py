@@ -12,12 +12,12 @@ from django.test import Client
 
 from accounts import cookies, sessions
 from accounts.authenticators import password
-from accounts.bearer import login_session_of_bearer
 from accounts.models import LoginSession, SignIn
 from accounts.services.invites import reset_factors
 from accounts.services.login_sessions import expire_sessions, sign_out_everywhere
 from accounts.services.users import delete_user, disable_user, enable_user
 from broker.models import AuditEvent
+from tests.accounts.bearer import login_session_of_bearer
 from tests.accounts.test_sign_in import give_password, is_in
 from tests.conftest import TESTS, Clock, Person, new_client
 

@@ -165,6 +165,38 @@ def test_nothing_is_known_of_a_session_that_ended_while_it_was_fetched(world: Wo
     assert login.ended
 
 
+def test_two_who_fetch_at_once_do_not_hide_the_news_from_each_other(world: World, monkeypatch: Any) -> None:
+    """The one who began before the session ended must not keep it, though another began and finished after."""
+    ident = str(world.session.pk)
+    real = rows.logins
+    depth: list[int] = []
+
+    def nested(idents: Any) -> Any:
+        found = list(real(idents))
+        if not depth:
+            depth.append(1)
+            note(end_session(world))
+            world.live.catch_up()
+            world.live.fetch_login(ident)
+        return iter(found)
+
+    monkeypatch.setattr(rows, "logins", nested)
+    world.live.fetch_login(ident)
+    assert world.live.logins[ident].ended
+
+
+def test_a_token_opens_its_session_until_it_ends(world: World) -> None:
+    found = world.live.login_of_token("hash-of-alice", time.time())
+    assert found
+    assert not found.ended
+    note(end_session(world))
+    world.live.catch_up()
+    found = world.live.login_of_token("hash-of-alice", time.time())
+    assert found
+    assert found.ended
+    assert world.live.login_of_token("hash-of-bob", time.time()) is None
+
+
 def test_a_binding_counts_until_it_expires(world: World) -> None:
     Binding.objects.filter(pk=world.binding.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     note(BindingCreated(id=str(world.binding.pk), label="dev:group:sre"))
