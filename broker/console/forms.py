@@ -361,7 +361,8 @@ class HostKeyForm(PlainForm):
         label="Public host key",
         max_length=16_000,
         required=False,
-        help_text="the line in /etc/ssh/ssh_host_ed25519_key.pub, if the server cannot reach this address",
+        help_text="leave it empty if the server reaches this address: the script then fetches its certificate itself; "
+        "else paste the line in /etc/ssh/ssh_host_ed25519_key.pub",
         widget=forms.Textarea(attrs={"rows": 3, "class": "mono", "spellcheck": "false"}),
     )
 
