@@ -6,7 +6,6 @@ Nothing is remembered about decisions: each request is decided anew on the live 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import time
@@ -35,6 +34,7 @@ MOST_FETCHES = 1000
 """Look-ups in the database that may wait at once; beyond that the answer is that we cannot decide."""
 
 STATE_SECONDS = 600
+USE_SECONDS = 10.0
 _SIGN_IN_AGAIN = frozenset({Reason.NOT_SIGNED_IN, Reason.SESSION_EXPIRED})
 _END = b"\r\n\r\n"
 
@@ -79,6 +79,7 @@ class Authz:
         self.assertions = assertions
         self._fit = fit
         self._heads: dict[str, _Head] = {}
+        self._next_use: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="authz-db")
         self._fetching = 0
 
@@ -104,10 +105,10 @@ class Authz:
 
     def _who(self, app: LiveApp, cookies: Cookies, bearer: Bearer, at: float) -> _Who | None:
         """Whose session the request belongs to, from memory; None when the database has to be asked."""
-        token = bearer.token if bearer.ours else cookies.session
-        if not token:
+        token_hash = bearer.token_hash if bearer.ours else cookies.session_hash
+        if not token_hash:
             return _Who(doubt="malformed token") if bearer.ours else NOBODY
-        access = self._live.peek_access(hashlib.sha256(token.encode()).hexdigest())
+        access = self._live.peek_access(token_hash)
         if access is None:
             return None
         if doubt := _doubt(access, app, "bearer" if bearer.ours else "cookie", at):
@@ -128,7 +129,7 @@ class Authz:
     def _fetch_who(self, app: LiveApp, cookies: Cookies, bearer: Bearer) -> _Who:
         """The same, asking the database. Runs in a thread."""
         at = time.time()
-        token_hash = digest(bearer.token if bearer.ours else cookies.session)
+        token_hash = bearer.token_hash if bearer.ours else cookies.session_hash
         access = self._live.peek_access(token_hash) or self._live.fetch_access(token_hash)
         if access is None:
             return _Who(doubt="unknown session")
@@ -171,7 +172,7 @@ class Authz:
     def _is_own_origin(self, question: Question, app: LiveApp, bearer: Bearer) -> bool:
         """Upgrades carry cookies from any page, so the page must be the app's own. A bearer token no page sends."""
         if not question.origin:
-            return bool(bearer.token)
+            return bool(bearer.token_hash)
         return question.origin == self._env.app_url(app.host)
 
     def _permit(
@@ -179,14 +180,22 @@ class Authz:
     ) -> bytes:
         access_id = who.access.id if who.access else ""
         self._ledger.permitted(attempt, question.request_id, access_id, permit.roles)
-        if who.login and who.access and self._live.touch_login(who.login.id, attempt.context.at):
-            self._ledger.used(who.login.id, access_id)
+        if who.login:
+            self._note_use(who.login.id, access_id, attempt.context.at)
         # On a public path nobody is introduced to the app who has no role for it.
         known = permit.reason is not Reason.PUBLIC_PATH
         head = self._head(app, who, attempt.context.at) if known and who.access else answer_head(200, [])
         if cookies.rest:
             head += b"\r\nX-Postern-Cookie: " + cookies.rest.encode("latin-1")
         return head + _END
+
+    def _note_use(self, login_id: str, access_id: str, at: float) -> None:
+        """Put off the idle limit; looked at every few seconds only."""
+        if at < self._next_use.get(login_id, 0.0):
+            return
+        self._next_use[login_id] = at + USE_SECONDS
+        if self._live.touch_login(login_id, at):
+            self._ledger.used(login_id, access_id)
 
     def _head(self, app: LiveApp, who: _Who, at: float) -> bytes:
         """The identity headers of a session, made anew when anything about it changed and every few seconds."""
@@ -254,6 +263,7 @@ class Authz:
         """Drop answers and sessions that are over, so that memory stays flat."""
         self._live.forget_old(at)
         self._heads = {ident: head for ident, head in self._heads.items() if at - head.made_at < REUSE}
+        self._next_use = {ident: then for ident, then in self._next_use.items() if at < then}
 
     def close(self) -> None:
         """Let the database threads go."""

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import signal
+import sys
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ from proxy.web.question import UNABLE
 log = logging.getLogger(__name__)
 
 LONGEST_QUESTION = 256 * 1024
+SWITCH_SECONDS = 0.0005
+"""How long a thread that writes or follows may hold the interpreter while a question waits (Python: ten times that)."""
+
 STALE_AFTER = 15.0
 """Seconds without word from the audit log after which nothing more is permitted: what we know may be old."""
 
@@ -146,6 +150,7 @@ def serve(env: Environment, path: Path) -> None:
     """Run one decision process."""
     server = AuthzServer(env, path)
     _settle_memory()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_told(server))
 

@@ -21,23 +21,20 @@ class Question:
     authorization: str
 
 
-_NAMES = (
-    *(b"x-app", b"x-method", b"x-target", b"x-peer", b"x-id"),
-    *(b"x-wants", b"x-upgrade", b"x-origin", b"x-cookie", b"x-auth"),
-)
+_NAMES = ("X-App", "X-Method", "X-Target", "X-Peer", "X-Id", "X-Wants", "X-Upgrade", "X-Origin", "X-Cookie", "X-Auth")
+"""As the configuration spells them: nginx is the only one who writes here."""
 
 
 def read_question(head: bytes) -> Question | None:
     """The question in a request head (without the empty line). None unless app, method and target are there, once."""
-    said: dict[bytes, str] = {}
-    lines = head.split(b"\r\n")
-    for line in lines[1:]:
-        name, colon, value = line.partition(b": ")
-        name = name.lower()
-        if not colon or name in said:
-            return None
-        said[name] = value.decode("latin-1")
-    question = Question(*(said.get(name, "") for name in _NAMES))
+    lines = head.decode("latin-1").split("\r\n")[1:]
+    try:
+        said = dict([line.split(": ", 1) for line in lines])
+    except ValueError:
+        return None
+    if len(said) != len(lines):
+        return None
+    question = Question(*[said.get(name, "") for name in _NAMES])
     return question if question.app and question.method and question.target else None
 
 

@@ -406,11 +406,16 @@ class _Relay:
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):
                 await writer.drain()
-                # Closing over what was not read yet would reset the connection, and the close frame with it.
-                while self._to_client and self._tunnel.why and await self._client[0].read(CHUNK):
-                    pass
+                if self._tunnel.why and self._to_upstream:
+                    await self._until_client_closes(self._to_upstream)
                 writer.close()
                 await writer.wait_closed()
+
+    async def _until_client_closes(self, tracker: FrameTracker) -> None:
+        """Read on, passing nothing: closing over unread bytes resets the connection, and the close frame is lost."""
+        while not tracker.closing and (data := await self._client[0].read(CHUNK)):
+            with contextlib.suppress(FrameTooBig):
+                tracker.feed(data)
 
 
 async def _final_head(reader: asyncio.StreamReader) -> Head:

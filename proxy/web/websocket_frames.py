@@ -12,6 +12,7 @@ CUT = 4401
 
 TOO_BIG = 1009
 GOING_AWAY = 1001
+_CLOSE = 0x8
 
 
 class FrameTooBig(Exception):
@@ -25,6 +26,8 @@ class FrameTracker:
         self._limit = limit
         self._head = b""
         self._payload_left = 0
+        self.closing = False
+        """Whether a close frame was among them."""
 
     @property
     def at_boundary(self) -> bool:
@@ -59,6 +62,7 @@ class FrameTracker:
         if length > self._limit:
             raise FrameTooBig
         self._payload_left = length
+        self.closing = self.closing or self._head[0] & 0x0F == _CLOSE
         self._head = b""
 
 
