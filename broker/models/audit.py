@@ -29,3 +29,4 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-seq"]
+        indexes = [models.Index(fields=["actor_name"]), models.Index(fields=["resource_name"])]
