@@ -55,4 +55,7 @@ def _make(origin: Origin) -> None:
     named = {"kty": public["kty"], "crv": public["crv"], "x": public["x"], "y": public["y"]}
     row.public_jwk = {**named, "kid": str(row.pk), "alg": ALGORITHM, "use": "sig"}
     row.save()
-    record(origin, AuthorityCreated(id=str(row.pk), label="assertion key", authority="assertion", public_key=key.thumbprint()))
+    record(
+        origin,
+        AuthorityCreated(id=str(row.pk), label="assertion key", authority="assertion", public_key=key.thumbprint()),
+    )

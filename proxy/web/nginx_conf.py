@@ -222,6 +222,7 @@ def _broker(front: Front) -> str:
             "location /static/",
             f"alias {quoted_path(front.static_dir + '/')};",
             "access_log off;",
+            "log_not_found off;",
             "add_header Cache-Control $postern_static_cache;",
             "add_header X-Content-Type-Options nosniff;",
         ),

@@ -1,4 +1,4 @@
-"""An app that tells exactly what reached it: raw request target, every header, the body. Also WebSockets and streams."""
+"""An app that tells exactly what reached it: raw target, every header, the body. Also WebSockets and streams."""
 
 from __future__ import annotations
 
