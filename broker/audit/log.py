@@ -7,7 +7,9 @@ write lock that BEGIN IMMEDIATE took). Followers may therefore ask for `seq > la
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -17,6 +19,7 @@ from broker.audit.event import Event
 from broker.audit.origin import Origin
 from broker.models import AuditEvent
 
+_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL takes no NUL, UTF-8 no half of a surrogate pair
 _ADVISORY_LOCK = 0x706F7374  # "post"
 _TOP = f"SELECT COALESCE(MAX(seq), 0) FROM {AuditEvent._meta.db_table}"  # noqa: S608 - a constant
 
@@ -51,7 +54,7 @@ def _rows(entries: Sequence[tuple[Origin, Event]], seq: int) -> Iterable[AuditEv
     now = timezone.now()
     for number, (origin, event) in enumerate(entries, start=seq + 1):
         kind, resource_id, resource_name = event.resource()
-        data = event.data()
+        data = {key: _clean(value) for key, value in event.data().items()}
         yield AuditEvent(
             seq=number,
             at=now,
@@ -63,7 +66,7 @@ def _rows(entries: Sequence[tuple[Origin, Event]], seq: int) -> Iterable[AuditEv
             resource_id=resource_id,
             resource_name=_cut(resource_name),
             decision=event.decision,
-            reasons=list(event.reasons),
+            reasons=_clean(list(event.reasons)),
             address=origin.address[:64],
             request_id=origin.request_id[:64],
             login_session_id=origin.login_session_id,
@@ -75,10 +78,23 @@ def _rows(entries: Sequence[tuple[Origin, Event]], seq: int) -> Iterable[AuditEv
 
 
 def _cut(text: str) -> str:
-    return text.replace("\0", "�")[:200]
+    return _UNKEEPABLE.sub("�", text)[:200]
+
+
+def _clean(value: Any) -> Any:
+    """A value without what a database cannot keep, or a refusal that quotes a caller would be refused itself."""
+    match value:
+        case str():
+            return _UNKEEPABLE.sub("�", value)
+        case list() | tuple():
+            return [_clean(item) for item in value]
+        case dict():
+            return {_clean(key): _clean(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _search_text(origin: Origin, event: Event, resource_name: str, data: dict[str, object]) -> str:
     words = [event.name, origin.actor_name, resource_name, origin.address, *event.reasons, origin.request_id]
     text = " ".join([*words, json.dumps(data, ensure_ascii=False)])
-    return text.replace("\0", "�").lower()[:20_000]
+    return _UNKEEPABLE.sub("�", text).lower()[:20_000]

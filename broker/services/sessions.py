@@ -43,7 +43,7 @@ def list_access_sessions(
 ) -> Page[AccessSession]:
     """A page of access sessions, newest first. Raises Denied, Invalid."""
     require(origin, subject, "session.list")
-    rows = AccessSession.objects.all()
+    rows = AccessSession.objects.none() if _holds_nul(query) else AccessSession.objects.all()
     if query.user:
         rows = rows.filter(user_name=name_key(query.user))
     if query.resource:
@@ -69,6 +69,8 @@ def list_login_sessions(
     rows = LoginSession.objects.select_related("user")
     if query.active:
         rows = login_sessions.live(timezone.now()).select_related("user")
+    if _holds_nul(query):
+        rows = rows.none()
     if query.user:
         rows = rows.filter(user__username_key=name_key(query.user))
     if query.search:
@@ -103,6 +105,11 @@ def end_access_session(origin: Origin, subject: Subject | None, session_id: UUID
         )
     with transaction.atomic():
         record(origin, *ended_events("revoked", pk=row.pk))
+
+
+def _holds_nul(query: SessionQuery) -> bool:
+    """Whether nothing can match: no row holds a NUL, and PostgreSQL takes none in a query."""
+    return "\0" in query.user + query.resource + query.search
 
 
 def _open(rows: QuerySet[AccessSession]) -> QuerySet[AccessSession]:
