@@ -29,6 +29,7 @@ KINDS = ("group", "role", "user", "role_binding", "app", "server")
 _KIND_ALIASES = {"node": "server"}
 _LABELLED = frozenset({"role", "app", "server"})
 _DESCRIBED = _LABELLED | {"group"}
+_NAME_CHECKS = {"role_binding": binding_name, "user": words.user_name}
 
 
 def parse(raw: RawDocument) -> Spec:
@@ -102,9 +103,7 @@ def _read(raw: RawDocument, problems: list[Problem]) -> Spec | None:
         return None
     document.text("version", _version)
     metadata = document.section("metadata")
-    name = metadata.text(
-        "name", binding_name if kind == "role_binding" else words.name, required=kind != "role_binding"
-    )
+    name = metadata.text("name", _NAME_CHECKS.get(kind, words.name), required=kind != "role_binding")
     description = metadata.text("description", prose) if kind in _DESCRIBED else ""
     labels = metadata.text_map("labels", words.label_key, words.label_value) if kind in _LABELLED else {}
     metadata.finish()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from broker.documents import words
-from broker.documents.section import Section
+from broker.documents.section import Check, Section
 from broker.documents.spec import BindingSpec, BindingSubject, GroupSpec, UserSpec
 
 SUBJECT_KINDS: tuple[BindingSubject, ...] = get_args(BindingSubject)
@@ -45,7 +45,7 @@ def read_binding(document: Section, name: str) -> BindingSpec:
     """The binding that a document says, named after what it binds when it has no name of its own."""
     spec = document.section("spec")
     role = spec.text("role", words.name, required=True)
-    named = [(kind, spec.text(kind, words.name)) for kind in SUBJECT_KINDS]
+    named = [(kind, spec.text(kind, _name_check(kind))) for kind in SUBJECT_KINDS]
     given = [kind for kind in SUBJECT_KINDS if kind in spec]
     if len(given) != 1:
         spec.problem("", "must name one of user, group or machine", "write a binding for each")
@@ -62,7 +62,14 @@ def read_binding(document: Section, name: str) -> BindingSpec:
 def binding_name(text: str) -> str:
     """A plain name, or three with colons between, as derived ones are."""
     parts = text.split(":")
-    return next(filter(None, map(words.name, parts)), "") if len(parts) in (1, 3) else words.name(text)
+    if len(parts) != 3:
+        return words.name(text)
+    role, kind, subject = parts
+    return words.name(role) or words.name(kind) or _name_check(kind)(subject)
+
+
+def _name_check(kind: str) -> Check:
+    return words.name if kind == "group" else words.user_name
 
 
 def _read_time(spec: Section, key: str) -> datetime | None:

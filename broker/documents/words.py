@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_USER = re.compile(r"[a-z0-9]([a-z0-9._-]{0,30}[a-z0-9])?")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,62}")
 _TRAIT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
@@ -28,7 +29,14 @@ RESERVED_PREFIXES = ("x-forwarded-", "x-postern-", "sec-", "x-envoy-", "proxy-")
 def name(text: str) -> str:
     if _NAME.fullmatch(text):
         return ""
-    return f"is not a name: {text[:80]!r}; lower-case letters, digits and '-', at most 63, letter or digit first"
+    return f"is not a name: {text[:80]!r}; lower-case letters, digits and '-' between them, at most 63"
+
+
+def user_name(text: str) -> str:
+    """As `accounts.names` has it for new users: it has to fit the principal of an identity certificate."""
+    if _USER.fullmatch(text):
+        return ""
+    return f"is not a name: {text[:80]!r}; for a user, lower-case letters, digits and . _ - between them, at most 32"
 
 
 def label_key(text: str) -> str:

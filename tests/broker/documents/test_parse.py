@@ -133,7 +133,7 @@ REFUSED = [
     ("kind: user\nmetadata: {name: a, labels: {a: b}}", "unknown key 'labels' in metadata"),
     # L16-like names
     *((f"kind: user\nmetadata: {{name: {name}}}", "is not a name") for name in (
-        "Alice", "a_b", "-a", "'a b'", '"a\\n"', "'a@corp.com@evil'", "'ａlice'", "aLıce", "'\u212aate'", "alice.",
+        "Alice", "_ab", "-a", "'a b'", '"a\\n"', "'a@corp.com@evil'", "'ａlice'", "aLıce", "'\u212aate'", "alice.",
         "''", "'" + "a" * 64 + "'", '"alice\\0"', "'../x'", "a:b",
     )),
     # what YAML makes of words and numbers
