@@ -83,6 +83,8 @@ class Follower(threading.Thread):
                 self._catch_up()
             except (DatabaseError, InterfaceError) as error:
                 self._report(error)
+            except Exception:  # a thread that ended would leave its owner without news until the next start
+                log.exception("feed: events after %d could not be taken in, trying again", self.seq)
             self._wait()
         connection.close()
 

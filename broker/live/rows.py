@@ -32,14 +32,29 @@ def users(idents: Iterable[str] | None = None) -> Iterable[LiveUser]:
     for membership in memberships:
         groups.setdefault(membership.user_id, {})[str(membership.group_id)] = membership.group.name
     for user in found:
-        traits = {name: tuple(values) for name, values in user.traits.items()}
+        traits = _traits(user)
+        if traits is None:
+            log.error("user %s has damaged traits and is nobody", user.username)
+            continue
         in_groups = groups.get(user.pk, {})
         yield LiveUser(str(user.pk), user.username, user.kind, user.is_active, traits, in_groups, user.email)
+
+
+def _traits(user: User) -> dict[str, tuple[str, ...]] | None:
+    """Lists of text by name; None if they are anything else."""
+    if not isinstance(user.traits, dict):
+        return None
+    for values in user.traits.values():
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            return None
+    return {name: tuple(values) for name, values in user.traits.items()}
 
 
 def _read(row: Role | App | Server, kind: str, wanted: type[S]) -> S | None:
     """The checked document of a row. None, and an error in the log, if it is damaged: it was checked when saved."""
     try:
+        if not isinstance(row.document, dict):
+            raise Invalid("it is no mapping")
         spec = parse_mapping(kind, row.document)
     except Invalid as error:
         log.error("%s %s cannot be read and opens nothing: %s", kind, row.name, error.message)

@@ -76,8 +76,9 @@ def _roles() -> tuple[set[str], set[str]]:
 
 
 def _speaks_of_administration(document: Mapping[str, Any]) -> bool:
-    spec = document.get("spec") or {}
-    return any((spec.get(side) or {}).get("rules") for side in ("allow", "deny"))
+    spec = document.get("spec") if isinstance(document, Mapping) else None
+    sides = [spec.get(side) for side in ("allow", "deny")] if isinstance(spec, Mapping) else []
+    return any(isinstance(side, Mapping) and side.get("rules") for side in sides)
 
 
 def _holders(roles: list[str]) -> set[Any]:

@@ -62,3 +62,25 @@ def test_a_follower_does_not_hear_what_was_rolled_back(heard: Heard) -> None:
     with transaction.atomic():
         record(system("test"), UserEnabled(id="2", label="bob"))
     assert heard.wait_for(1) == ["user.enabled"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_follower_goes_on_after_a_failure_of_whoever_it_tells(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is skipped: what could not be taken in is told again, and meanwhile the follower counts as behind."""
+    heard, failures = Heard(), [ValueError("damaged"), KeyError("damaged")]
+
+    def fails_twice(events: Sequence[feed.FeedEvent]) -> None:
+        if failures:
+            raise failures.pop()
+        heard(events)
+
+    follower = feed.Follower(feed.newest(), fails_twice)
+    follower.start()
+    try:
+        with transaction.atomic():
+            record(system("test"), UserDisabled(id="1", label="bob"))
+        assert heard.wait_for(1) == ["user.disabled"]
+    finally:
+        follower.stop()
+        follower.join(10)
+    assert "could not be taken in" in caplog.text
