@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 
 import redis
 from django.conf import settings
 
 CHANNEL = "postern:feed"
+TELL_EVERY = 60.0
 log = logging.getLogger(__name__)
+_told_at = -TELL_EVERY
 
 
 @functools.cache
@@ -24,4 +27,12 @@ def followers(seq: int) -> None:
     try:
         _client().publish(CHANNEL, str(seq))
     except (redis.RedisError, OSError) as error:
-        log.info("feed wake-up not sent, followers will poll: %s", type(error).__name__)
+        _tell(type(error).__name__)
+
+
+def _tell(what: str) -> None:
+    """Say it once in a while: every event would say the same."""
+    global _told_at
+    if time.monotonic() - _told_at > TELL_EVERY:
+        _told_at = time.monotonic()
+        log.warning("feed wake-up not sent, followers will poll: %s", what)
