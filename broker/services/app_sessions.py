@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
@@ -15,7 +17,7 @@ from broker import live as live_state
 from broker.audit.event import AppSessionStarted
 from broker.audit.log import record
 from broker.audit.origin import Origin
-from broker.errors import Denied, Invalid, NotFound
+from broker.errors import Invalid, NotFound
 from broker.live import Live, LiveApp
 from broker.models import AccessSession, Launch
 from broker.policy import Attempt, Context, Denial, Permit, Reason, Subject
@@ -82,12 +84,14 @@ def redeem(origin: Origin, app_id: str, code: str, state: str) -> tuple[str, Acc
     app = live.apps.get(app_id)
     if app is None:
         raise NotFound("there is no such app")
-    allowed = permit(acting, _attempt(acting, live, app, login, found.next), live)
+    attempt = _attempt(acting, live, app, login, found.next)
+    allowed = permit(acting, attempt, live)
     if allowed.reason is Reason.PUBLIC_PATH:
         raise Invalid("this page needs no session", "open the app again")
     token = new_token("")
     cookie = AccessSession.Credential.COOKIE
-    access = _start(acting, app, login, allowed, cookie, digest(token), settings.POSTERN.session_max)
+    with _refusing(acting, attempt):
+        access = _start(acting, app, login, allowed, cookie, digest(token), settings.POSTERN.session_max)
     return token, access, found.next
 
 
@@ -120,7 +124,8 @@ def issue_app_token(origin: Origin, login: LoginSession, app_name: str) -> tuple
     token = new_token(TOKEN_PREFIX)
     allowed = decision if isinstance(decision, Permit) else None
     bearer = AccessSession.Credential.BEARER
-    access = _start(origin, app, login, allowed, bearer, digest(token), settings.POSTERN.app_token_ttl)
+    with _refusing(origin, attempt):
+        access = _start(origin, app, login, allowed, bearer, digest(token), settings.POSTERN.app_token_ttl)
     return token, access
 
 
@@ -137,6 +142,21 @@ def access_by_token(token: str, app_id: str) -> AccessSession | None:
     return query.filter(expires_at__gt=timezone.now()).first()
 
 
+class _Ended(Exception):
+    """The login session ended after the decision; leaves the transaction before the refusal is put on record."""
+
+
+@contextmanager
+def _refusing(origin: Origin, attempt: Attempt) -> Iterator[None]:
+    """Around the start of a session: what came too late is denied, on record like every denial."""
+    try:
+        yield
+    except _Ended:
+        denial = Denial((Reason.SESSION_EXPIRED,))
+        record_denial(origin, attempt, denial)
+        raise denied(attempt, denial) from None
+
+
 @transaction.atomic
 def _start(
     origin: Origin,
@@ -150,9 +170,9 @@ def _start(
     """Write the access session and its event. It ends with the login session, or with what the permit says."""
     now = timezone.now()
     # Locked until commit: a login session that is being ended cannot gain an app session meanwhile.
-    held = LoginSession.objects.select_for_update().get(pk=login.pk)
-    if held.ended_at is not None:
-        raise Denied(Denial((Reason.SESSION_EXPIRED,)), "the login session has ended", "sign in again")
+    held = LoginSession.objects.select_for_update().filter(pk=login.pk, ended_at=None).first()
+    if held is None:
+        raise _Ended
     until = min(now + timedelta(seconds=ttl), held.expires_at)
     roles: tuple[str, ...] = ()
     if allowed:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from broker import live as live_state
 from broker.audit.origin import Origin
 from broker.documents import RawDocument, Spec, load_documents, parse_all, to_document
 from broker.errors import Invalid, Problem
 from broker.policy import Subject
 from broker.services.changes import change_of, removal_of
+from broker.services.decisions import require
+from broker.services.delegation import actions_now
 from broker.services.enact import Outcome, Planned, enact
 from broker.services.groups import connected_groups
 from broker.services.kinds import KINDS, as_kept, key_of
@@ -56,7 +59,7 @@ def apply(
     `prune` also removes what the documents no longer hold; without `confirm` that only tells what it would do.
     Raises Invalid naming every problem, Denied, Conflict; then nothing has changed.
     """
-    planned = plan(documents, prune=prune)
+    planned = plan(documents, prune=prune, may_write=lambda kinds: _require_some(origin, subject, kinds))
     unsure = planned.removes and not confirm
     return enact(
         origin,
@@ -68,10 +71,17 @@ def apply(
     )
 
 
-def plan(documents: Sequence[Source], *, prune: bool = False) -> Plan:
-    """What would have to change. Raises Invalid naming every problem in all of the documents."""
+def plan(
+    documents: Sequence[Source], *, prune: bool = False, may_write: Callable[[Collection[str]], None] | None = None
+) -> Plan:
+    """What would have to change. Raises Invalid naming every problem in all of the documents.
+
+    `may_write` is told which kinds the documents are of before they are held against what there is.
+    """
     raws = _load(documents)
     specs = parse_all(raws)
+    if may_write:
+        may_write({spec.kind for spec in specs})
     _check(list(zip(raws, specs, strict=True)))
     held: dict[str, dict[str, dict[str, Any]]] = {kind: KINDS[kind].documents(None) for kind in {s.kind for s in specs}}
     changes = []
@@ -84,6 +94,17 @@ def plan(documents: Sequence[Source], *, prune: bool = False) -> Plan:
     if prune:
         changes += _prunable(specs, held)
     return Plan(tuple(changes), unchanged)
+
+
+def _require_some(origin: Origin, subject: Subject | None, kinds: Collection[str]) -> None:
+    """Refuse who may write nothing of a kind: that nothing would change, or which name was meant, is news already."""
+    if subject is None and origin.actor_kind == "system":
+        return
+    held = actions_now(live_state.current(), origin, subject)
+    for kind in sorted(kinds):
+        admin = KINDS[kind].admin
+        if held.isdisjoint({f"{admin}.create", f"{admin}.update"}):
+            require(origin, subject, f"{admin}.create")
 
 
 def _load(documents: Sequence[Source]) -> list[RawDocument]:

@@ -14,7 +14,7 @@ from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.ca import parse_public_key
 from broker.ca.profile import CertificateKind
-from broker.errors import NotFound
+from broker.errors import Invalid, NotFound
 from broker.models import Enrolment, Server
 from broker.policy import Subject
 from broker.services import authorities
@@ -53,6 +53,7 @@ def host_certificate(origin: Origin, token: str, host_key: str) -> str:
 
     Raises `NotFound` for a token that is unknown, spent or expired (they sound the same), `Invalid` for a bad key.
     """
+    ours = authorities.blobs()
     with transaction.atomic():
         enrolment = (
             Enrolment.objects.select_for_update()
@@ -64,7 +65,8 @@ def host_certificate(origin: Origin, token: str, host_key: str) -> str:
             raise NotFound(
                 "this enrolment token is not good (any more)", "print a new script: postern admin servers enroll"
             )
-        parse_public_key(host_key)  # a bad key must not spend the token
+        if parse_public_key(host_key, ours).is_hardware:  # a bad key must not spend the token
+            raise Invalid("a host key cannot be a FIDO key", "send the one in /etc/ssh/ssh_host_ed25519_key.pub")
         enrolment.used_at = timezone.now()
         enrolment.save(update_fields=["used_at"])
     by = Origin("system", "", f"enrolment of {enrolment.server.name}", origin.address, origin.request_id)

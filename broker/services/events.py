@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.crypto import salted_hmac
 
 from broker.audit.event import AuditRead
 from broker.audit.log import record
@@ -16,7 +18,8 @@ from broker.audit.origin import Origin
 from broker.models import AuditEvent
 from broker.policy import Subject
 from broker.services.decisions import require
-from broker.services.pages import Page, cursor_for, limit_of, number_in
+from broker.services.pages import Page, bad_cursor, cursor_for, limit_of, position_in
+from broker.tokens import same
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,18 @@ def search_events(
 ) -> Page[AuditEvent]:
     """A page of events, newest first. Recorded once per query, at its first page. Raises Denied, Invalid."""
     require(origin, subject, "event.list")
-    before, size = number_in(cursor), limit_of(limit)
+    size = limit_of(limit)
+    before, mark = _read_cursor(cursor)
     rows = _matching(query)
     if before is not None:
         rows = rows.filter(seq__lt=before)
     found = list(rows.order_by("-seq")[: size + 1])
-    if before is None:
+    if before is None or not same(mark, _mark(origin, query, before)):
         _note(origin, query, "search")  # after the look, so that a search does not find itself
-    return Page(found[:size], cursor_for(str(found[size - 1].seq)) if len(found) > size else "")
+    if len(found) <= size:
+        return Page(found)
+    last = found[size - 1].seq
+    return Page(found[:size], cursor_for(f"{last} {_mark(origin, query, last)}"))
 
 
 def export_events(origin: Origin, subject: Subject | None, query: EventQuery) -> Iterator[AuditEvent]:
@@ -57,6 +64,23 @@ def export_events(origin: Origin, subject: Subject | None, query: EventQuery) ->
     require(origin, subject, "event.list")
     _note(origin, query, "export")
     return _matching(query).order_by("seq").iterator(chunk_size=1000)
+
+
+def _mark(origin: Origin, query: EventQuery, seq: int) -> str:
+    """By which the cursor of a search on record is told from one that somebody made up to begin elsewhere unseen."""
+    about = f"{origin.actor_id} {seq} {query.words()}"
+    return salted_hmac("broker.services.events", about, algorithm="sha256").hexdigest()[:32]
+
+
+def _read_cursor(cursor: str) -> tuple[int | None, str]:
+    """The `seq` a cursor stands for (None: the start) and its mark. Raises Invalid."""
+    position = position_in(cursor)
+    if not position:
+        return None, ""
+    match = re.fullmatch(r"([0-9]{1,18})(?: ([0-9a-f]{32}))?", position, re.ASCII)
+    if match is None:
+        raise bad_cursor()
+    return int(match[1]), match[2] or ""
 
 
 def _note(origin: Origin, query: EventQuery, how: str) -> None:

@@ -45,16 +45,6 @@ def position_in(cursor: str) -> str:
     return position
 
 
-def number_in(cursor: str) -> int | None:
-    """The whole number a cursor stands for; None for the start. Raises Invalid."""
-    position = position_in(cursor)
-    if not position:
-        return None
-    if not (position.isascii() and position.isdigit() and len(position) <= 18):
-        raise bad_cursor()
-    return int(position)
-
-
 def bad_cursor() -> Invalid:
     """What is raised for a cursor that was not made here."""
     return Invalid(
