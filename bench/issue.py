@@ -93,6 +93,11 @@ class Web:
         self._process.terminate()
         self._process.wait(20)
 
+    def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        self._process.kill()
+        self._process.wait(20)
+
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             try:

@@ -61,16 +61,24 @@ class Postgres:
     def start(self) -> Postgres:
         """Make the cluster and start the server; returns when it answers."""
         self._run("initdb", "-D", str(self._data), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self.resume()
+        return self
+
+    def resume(self) -> None:
+        """Start the server on the cluster there is."""
         options = {**OPTIONS, "unix_socket_directories": str(self._scratch)}
         words = " ".join(f"-c {key}='{value}'" for key, value in options.items())
         log = str(self._scratch / "log")
         self._run("pg_ctl", "-D", str(self._data), "-w", "-l", log, "-o", words, "start")
-        return self
+
+    def halt(self) -> None:
+        """Stop the server as a crash would; the data stay."""
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
 
     def stop(self) -> None:
         """Stop it and remove everything."""
         with contextlib.suppress(subprocess.CalledProcessError):
-            self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
+            self.halt()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def url(self, database: str = "postgres") -> str:
