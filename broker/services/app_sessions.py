@@ -102,7 +102,9 @@ def _take(app_id: str, code: str, state: str) -> Launch | None:
     found = query.filter(code_hash=digest(code)).first()
     if found is None:
         return None
-    good = str(found.app_id) == app_id and found.expires_at > timezone.now() and same(found.state_hash, digest(state))
+    # Without a state the browser proves nothing, though somebody may have launched for the hash of nothing.
+    good = bool(state) and same(found.state_hash, digest(state))
+    good = good and str(found.app_id) == app_id and found.expires_at > timezone.now()
     Launch.objects.filter(pk=found.pk).delete()
     return found if good else None
 
