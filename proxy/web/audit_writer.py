@@ -61,6 +61,7 @@ class AuditWriter(threading.Thread):
     def write(self, origin: Origin, event: Event) -> Future[None]:
         """Write an event; the future is done when it is committed, and fails when it could not be."""
         promise: Future[None] = Future()
+        promise.set_running_or_notify_cancel()  # whoever gives up waiting must not take it from the writer's hands
         try:
             self._jobs.put_nowait(_Job([(origin, event)], promise=promise))
         except queue.Full as error:
