@@ -1,6 +1,6 @@
 """The failures that services raise: plain facts, no HTTP. Each edge has one table from these to its answers.
 
-A refusal by policy is not here: it is a value (``broker.policy.Denial``), raised as `Denied` only where a caller cannot go on.
+A refusal by policy is a value (`broker.policy.Denial`), raised as `Denied` only where a caller cannot go on.
 """
 
 from __future__ import annotations

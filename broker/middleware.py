@@ -29,6 +29,7 @@ class RequestContextMiddleware:
         given = request.headers.get("X-Request-Id", "")
         request.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)  # type: ignore[attr-defined]
         request.address = _address(request)  # type: ignore[attr-defined]
+        request.get_host()  # a name that is not ours is a 400 before anything else looks at the request
         response = self.get_response(request)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
         response.headers.setdefault("Cache-Control", "no-store")

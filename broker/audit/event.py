@@ -1,6 +1,7 @@
 """Every event there is: frozen values with dotted names. Names and fields are the log's format: add, never rename.
 
-An event says what it is about (`resource`), what the feed's followers must reload (`touches`), and carries the rest as data.
+An event says what it is about (`resource`), what the feed's followers must reload (`touches`), and carries the rest as
+data.
 Fields named `*_id` and `*_name` are plain strings; no field may ever hold a secret.
 """
 

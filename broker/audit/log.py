@@ -1,7 +1,7 @@
 """The only writer of the audit log: `record()`, in the transaction of what it records. No event, no action.
 
-`seq` is gapless and in commit order: from numbering to commit one writer at a time (PostgreSQL: advisory lock; SQLite: the
-write lock that BEGIN IMMEDIATE took). Followers may therefore ask for `seq > last` and miss nothing.
+`seq` is gapless and in commit order: from numbering to commit one writer at a time (PostgreSQL: advisory lock; SQLite:
+the write lock that BEGIN IMMEDIATE took). Followers may therefore ask for `seq > last` and miss nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOP = f"SELECT COALESCE(MAX(seq), 0) FROM {AuditEvent._meta.db_table}"  # noqa:
 
 
 def record(origin: Origin, *events: Event) -> int:
-    """Write events in order; returns the last one's `seq`. Call it late in a transaction: it holds the log until commit.
+    """Write events in order; returns the last one's `seq`. Call it late: it holds the log until the commit.
 
     Raises TransactionManagementError outside a transaction: an event must stand or fall with what it records.
     """

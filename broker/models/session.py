@@ -10,8 +10,8 @@ from django.db import models
 class AccessSession(models.Model):
     """One use of one resource by one subject.
 
-    Names are kept beside ids, since the record outlives users and resources. `token_hash` is that of the app cookie or app
-    token; a certificate's session has none.
+    Names are kept beside ids, since the record outlives users and resources. `token_hash` is that of the app cookie or
+    app token; a certificate's session has none.
     """
 
     class Credential(models.TextChoices):

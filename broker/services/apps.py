@@ -5,6 +5,8 @@ What is here decides nothing and runs in the caller's transaction.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Collection
 from typing import Any
 
@@ -15,6 +17,7 @@ from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.documents import AppSpec, to_document
 from broker.errors import Conflict, NotFound
+from broker.keystore import ring
 from broker.models import App
 from broker.services.access_sessions import ended_events
 
@@ -37,11 +40,12 @@ def write_app(origin: Origin, spec: AppSpec) -> None:
     row = App.objects.select_for_update().filter(name=spec.name).first()
     if row is None:
         row = App.objects.create(name=spec.name, host=host, document=document)
-        record(origin, AppCreated(id=str(row.pk), label=row.name, document=document))
+        record(origin, AppCreated(id=str(row.pk), label=row.name, document=_for_log(document)))
     elif (row.document, row.host) != (document, host):
         before, row.document, row.host = row.document, document, host
         row.save(update_fields=["document", "host", "updated_at"])
-        record(origin, AppUpdated(id=str(row.pk), label=row.name, before=before, after=document))
+        event = AppUpdated(id=str(row.pk), label=row.name, before=_for_log(before), after=_for_log(document))
+        record(origin, event)
 
 
 def remove_app(origin: Origin, name: str) -> None:
@@ -52,7 +56,25 @@ def remove_app(origin: Origin, name: str) -> None:
     ident = str(row.pk)
     ended = ended_events("app-deleted", resource_id=row.pk)
     row.delete()
-    record(origin, *ended, AppDeleted(id=ident, label=name, document=row.document))
+    record(origin, *ended, AppDeleted(id=ident, label=name, document=_for_log(row.document)))
+
+
+def _for_log(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without the values of the headers it sets: they may be credentials of the app's own.
+
+    A keyed digest stands for each, so that a change of one is seen.
+    """
+    set_headers = document.get("spec", {}).get("headers", {}).get("set")
+    if not set_headers:
+        return document
+    key = ring().derive("app-header-values")
+    hidden = {name: f"hidden {_digest(key, value)}" for name, value in set_headers.items()}
+    spec = document["spec"]
+    return {**document, "spec": {**spec, "headers": {**spec["headers"], "set": hidden}}}
+
+
+def _digest(key: bytes, value: str) -> str:
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:12]
 
 
 def _refuse_taken(name: str, host: str) -> None:

@@ -82,14 +82,22 @@ def script(name: str, *, token: str = "", certificate: str = "") -> str:
     if certificate:
         fetch = f"cat > \"$key-cert.pub.new\" <<'CERTIFICATE'\n{certificate.strip()}\nCERTIFICATE"
     else:
-        fetch = (
-            f"printf 'header = \"Authorization: Bearer %s\"\\n' {shlex.quote(token)} |\n"
-            f'  curl --config - --fail-with-body --silent --show-error --data-binary @"$key.pub" \\\n'
-            f"    -H 'Content-Type: text/plain' {shlex.quote(settings.POSTERN.url + '/api/v1/enroll/host-certificate')} "
-            f'> "$key-cert.pub.new" || {{ cat "$key-cert.pub.new" >&2; rm -f "$key-cert.pub.new"; exit 1; }}'
-        )
+        url = shlex.quote(f"{settings.POSTERN.url}/api/v1/enroll/host-certificate")
+        fetch = _FETCH.format(token=shlex.quote(token), url=url)
     return _SCRIPT.format(name=name, user_ca=user_ca, fetch=fetch)
 
+
+# The token goes to curl on its standard input, so that it is in no process list; old curls know all of these options.
+_FETCH = """\
+status=$(printf 'header = "Authorization: Bearer %s"\\n' {token} |
+  curl --config - --silent --show-error --output "$key-cert.pub.new" --write-out '%{{http_code}}' \\
+    --header 'Content-Type: text/plain' --data-binary @"$key.pub" {url}) || status=000
+if [ "$status" != 200 ]; then
+  echo "error: no host certificate (HTTP $status)" >&2
+  cat "$key-cert.pub.new" >&2 2>/dev/null || true
+  rm -f "$key-cert.pub.new"
+  exit 1
+fi"""
 
 _SCRIPT = """\
 #!/bin/sh

@@ -170,7 +170,7 @@ def test_tokens_reach_no_event(cast: Cast) -> None:
 def test_whatever_is_in_a_name_is_one_event(cast: Cast) -> None:
     """A10: control characters of every kind stay inside one field of one record."""
     ensure_authorities()
-    nasty = "x\r\n2026-01-01 admin logged in\u2028\x1b[31m%s\u202e\"}"
+    nasty = 'x\r\n2026-01-01 admin logged in\u2028\x1b[31m%s\u202e"}'
     before = AuditEvent.objects.count()
     body = {"server": nasty, "login": "root", "public_key": PUBLIC_KEY}
     response = post(cast.alice, "certificates/access", body)
