@@ -352,7 +352,7 @@ def test_no_address_and_no_log_line_carries_what_opens_doors(
     """S15."""
     caplog.set_level("DEBUG")
     code = alice.code()
-    answers = [give_password(browser, "alice", alice.password, next="/account")]
+    answers: list[Any] = [give_password(browser, "alice", alice.password, next="/account")]
     answers.append(browser.get("/sign-in/second-factor"))
     answers.append(browser.post("/sign-in/second-factor", {"code": code}))
     answers.append(browser.get("/account"))

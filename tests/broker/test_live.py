@@ -149,7 +149,7 @@ def test_nothing_is_known_of_a_session_that_ended_while_it_was_fetched(world: Wo
     """The race that would let an ended session live on: it ends between the query and its being remembered."""
     ident = str(world.session.pk)
     real = rows.logins
-    calls = []
+    calls: list[int] = []
 
     def ends_meanwhile(idents: Any) -> Any:
         found = list(real(idents))

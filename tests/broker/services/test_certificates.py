@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,11 @@ def test_a_login_session_without_second_factor_gets_nothing(alice: Subject, tmp_
     LoginSession.objects.update(mfa_at=None)
     live_state.forget()
     weak = subject_now(alice.login.id if alice.login else "")
-    for issue in (
+    paths: tuple[Callable[[], object], ...] = (
         lambda: certificates.issue_access(ALICE_FROM, weak, "db-1", "root", key_pair(tmp_path)),
         lambda: certificates.issue_identity(ALICE_FROM, weak, key_pair(tmp_path, "ecdsa")),
-    ):
+    )
+    for issue in paths:
         with pytest.raises(Denied) as refused:
             issue()
         assert refused.value.denial.reasons == (Reason.MFA_REQUIRED,)
@@ -151,7 +153,7 @@ def test_the_record_is_there_before_the_signature(alice: Subject, tmp_path: Path
 
     monkeypatch.setattr(certificates, "sign", crash)
     server = Server.objects.get(name="db-1")
-    paths = (
+    paths: tuple[Callable[[], object], ...] = (
         lambda: certificates.issue_access(ALICE_FROM, alice, "db-1", "root", key_pair(tmp_path)),
         lambda: certificates.issue_identity(ALICE_FROM, alice, key_pair(tmp_path, "ecdsa")),
         lambda: certificates.issue_host(ALICE_FROM, server, key_pair(tmp_path, "rsa")),
