@@ -405,6 +405,7 @@ def _page(front: Front, site: Site, name: str) -> str:
     said = {
         **dict(_web_headers(front)),
         "Content-Length": "",
+        "Transfer-Encoding": "",
         "X-Postern-App": site.id,
         "X-Postern-Wants": "$postern_wants",
         "X-Postern-Reasons": "$postern_reasons",

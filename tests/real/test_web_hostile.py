@@ -9,7 +9,8 @@ import pytest
 
 from accounts.services.login_sessions import rotate_token
 from broker.models import AccessSession
-from tests.real.nginx import WebWorld, world
+from tests.real.nginx import WebWorld, wait_for, world
+from tests.real.product import free_port
 
 __all__ = ["world"]
 pytestmark = pytest.mark.real
@@ -29,3 +30,16 @@ def test_nobody_is_signed_in_as_somebody_else_by_a_link(world: WebWorld) -> None
             assert answer.status == 400, answer.headers
             assert answer.all("Set-Cookie") == []
     assert AccessSession.objects.count() == 0
+
+
+def test_an_upload_without_end_to_an_app_that_is_down_is_answered_at_once(world: WebWorld) -> None:
+    """P28: the page about the failure is not asked for with a body that never comes; nor is one read for it."""
+    alice = world.session("alice")
+    world.apply(
+        f"{{kind: app, metadata: {{name: wiki, labels: {{env: dev}}}}, spec: {{uri: 'http://127.0.0.1:{free_port()}'}}}}"
+    )
+    wait_for(lambda: world.request("GET", "/", session=alice).status == 502, "the app still answers")
+    chunked = f"Host: {world.host()}\r\nCookie: {alice.cookie}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = world.raw(f"POST /up HTTP/1.1\r\n{chunked}".encode(), within=5.0)
+    assert answer.status == 502
+    assert answer.json()["detail"] == "wiki does not answer"
