@@ -28,11 +28,16 @@ from broker.policy.terms import (
     permit_by_roles,
     permit_public,
     permit_signed_in,
-    strictest,
 )
 
-_KIND_OF = {APP_REQUEST: "app", SSH_SESSION: "server"}
 _NEEDS_NO_ROLE = frozenset({CERTIFICATE_ISSUE, CONSOLE_OPEN})
+_KIND_OF = {
+    **{action: "" if action in _NEEDS_NO_ROLE else action.partition(".")[0] for action in ACTIONS},
+    APP_REQUEST: "app",
+    SSH_SESSION: "server",
+}
+"""What kind of resource each action is about; empty where it does not matter."""
+_NAMED = frozenset({"app", "server"})
 
 
 def decide(attempt: Attempt, grants: Sequence[Grant], locks: Locks = NO_LOCKS) -> Decision:
@@ -66,12 +71,10 @@ def _decide(attempt: Attempt, held: GrantSet, locks: Locks) -> Decision:
 def refusal(attempt: Attempt, grants: Sequence[Grant], locks: Locks) -> Denial | None:
     """What stops an attempt before anything else is looked at: it makes no sense, or a lock stands."""
     action, resource = attempt.action, attempt.resource
-    if action not in ACTIONS:
+    kind = _KIND_OF.get(action)
+    if kind is None:
         return Denial((Reason.UNKNOWN_ACTION,))
-    if action in _KIND_OF:
-        if resource.kind != _KIND_OF[action] or not resource.name:
-            return Denial((Reason.UNKNOWN_RESOURCE,))
-    elif action not in _NEEDS_NO_ROLE and resource.kind != action.partition(".")[0]:
+    if kind and (resource.kind != kind or (not resource.name and kind in _NAMED)):
         return Denial((Reason.UNKNOWN_RESOURCE,))
     if locks and (lock := locks.on(attempt, grants)):
         return Denial((Reason.LOCKED,), detail=lock.message)
@@ -97,21 +100,20 @@ def _decide_for_subject(attempt: Attempt, held: GrantSet, path: str) -> Decision
     mask = allowing(held, attempt, path, fell)
     if not mask:
         return Denial(tuple(sorted({reason for reason, _ in fell}, key=_nearness)) or (Reason.NO_ROLE,))
-    return _on_terms(attempt, login, held.of(mask))
+    return _on_terms(attempt, login, held, mask)
 
 
-def _on_terms(attempt: Attempt, login: Login, grants: list[Grant]) -> Decision:
-    """The permit that these grants give together, if the login session fulfils what they demand."""
-    terms = strictest([grant.terms for grant in grants])
+def _on_terms(attempt: Attempt, login: Login, held: GrantSet, mask: int) -> Decision:
+    """The permit that the grants of a mask give together, if the login session fulfils what they demand."""
+    grants = held.of(mask)
+    terms = held.terms_of(mask)
     if failure := terms.failure(login, attempt.context.at):
         return Denial((failure,))
     ends_at = terms.end_of(login)
-    for grant in grants:
-        if grant.until is not None and grant.until < ends_at:
-            ends_at = grant.until
-    roles = tuple(dict.fromkeys([grant.role for grant in grants]))
+    if mask & held.timed:
+        ends_at = min([ends_at, *(grant.until for grant in grants if grant.until is not None)])
     defaults = MACHINE_DEFAULTS if _is_machine(attempt.subject) else PERSON_DEFAULTS
-    return permit_by_roles(attempt, roles, terms, ends_at, defaults)
+    return permit_by_roles(attempt, held.roles_of(grants), terms, ends_at, defaults)
 
 
 def _is_machine(subject: Subject | None) -> bool:

@@ -9,7 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from broker.policy.grant import Grant
 from broker.policy.pattern import Pattern, Selector
+from broker.policy.terms import Terms, strictest
 
+MOST_MERGED = 1024
+"""Sets of terms a subject's grants remember the strictest of; more than ever meet in practice."""
 EVERYTHING = Selector({}, anything=True)
 
 
@@ -72,10 +75,13 @@ class GrantSet(Sequence[Grant]):
         "denying_servers",
         "grants",
         "logins",
+        "merged",
         "methods",
         "pathed",
         "servers",
+        "terms",
         "timed",
+        "unique",
     )
 
     def __init__(self, grants: Iterable[Grant] = ()) -> None:
@@ -90,6 +96,9 @@ class GrantSet(Sequence[Grant]):
         self.pathed = mask_of(bool(allow.paths) for allow in allows)
         self.conditional = mask_of(bool(allow.conditions) for allow in allows)
         self.timed = mask_of(grant.until is not None for grant in held)
+        self.unique = len({grant.role for grant in held}) == len(held)
+        self.terms = _by_terms(held)
+        self.merged: dict[int, Terms] = {}
         denying = [(grant, grant.deny) for grant in held if grant.deny is not None]
         self.denying_servers = tuple(
             pair for pair in denying if pair[1].bare or pair[1].logins or pair[1].servers.selects
@@ -111,6 +120,24 @@ class GrantSet(Sequence[Grant]):
     def __iter__(self) -> Iterator[Grant]:
         return iter(self.grants)
 
+    def roles_of(self, grants: Sequence[Grant]) -> tuple[str, ...]:
+        """The names of the roles of some of these grants, each once."""
+        names = [grant.role for grant in grants]
+        return tuple(names if self.unique else dict.fromkeys(names))
+
+    def terms_of(self, mask: int) -> Terms:
+        """The strictest terms of the grants of a mask. Which terms meet which is seen soon; they are merged once."""
+        meeting = 0
+        for bit, (holding, _) in enumerate(self.terms):
+            if mask & holding:
+                meeting |= 1 << bit
+        merged = self.merged.get(meeting)
+        if merged is None:
+            merged = strictest([terms for bit, (_, terms) in enumerate(self.terms) if meeting >> bit & 1])
+            if len(self.merged) < MOST_MERGED:
+                self.merged[meeting] = merged
+        return merged
+
     def of(self, mask: int) -> list[Grant]:
         """The grants of a mask, in order."""
         found = []
@@ -119,6 +146,14 @@ class GrantSet(Sequence[Grant]):
             found.append(self.grants[low.bit_length() - 1])
             mask ^= low
         return found
+
+
+def _by_terms(grants: Sequence[Grant]) -> tuple[tuple[int, Terms], ...]:
+    """The different terms there are, each with the mask of the grants that set them."""
+    found: dict[Terms, int] = {}
+    for number, grant in enumerate(grants):
+        found[grant.terms] = found.get(grant.terms, 0) | 1 << number
+    return tuple((mask, terms) for terms, mask in found.items())
 
 
 def _by_word(words: Iterable[frozenset[str]]) -> dict[str, int]:

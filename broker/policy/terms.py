@@ -121,13 +121,17 @@ def permit_by_roles(attempt: Attempt, roles: tuple[str, ...], terms: Terms, ends
     if attempt.action != SSH_SESSION:
         ttl = ends_at - at if attempt.action == APP_REQUEST else 0.0
         return Permit(roles, until, ROLE_ALLOWS, ttl, ends_at)
-    on = terms.switches(defaults)
-    return Permit(
-        roles,
-        until,
-        ROLE_ALLOWS,
-        min(ends_at - at, ACCESS_CERTIFICATE_SECONDS),
-        ends_at,
+    ttl = ends_at - at
+    if ttl > ACCESS_CERTIFICATE_SECONDS:
+        ttl = ACCESS_CERTIFICATE_SECONDS
+    return Permit(roles, until, ROLE_ALLOWS, ttl, ends_at, *_SESSION[terms.switches(defaults)])
+
+
+def _session(on: int) -> tuple[bool, ...]:
+    """What an SSH session may do with these switches on, in the order of `Permit`'s last fields."""
+    permit = Permit(
+        (),
+        0.0,
         pty=bool(on & PTY),
         forward_agent=bool(on & AGENT),
         forward_ports=on & (LOCAL | REMOTE) == LOCAL | REMOTE,
@@ -137,6 +141,10 @@ def permit_by_roles(attempt: Attempt, roles: tuple[str, ...], terms: Terms, ends
         file_copy=bool(on & FILES),
         pin_source=not on & UNPINNED,
     )
+    return permit[Permit._fields.index("pty") :]  # type: ignore[return-value]
+
+
+_SESSION = tuple(_session(on) for on in range(2 * UNPINNED))
 
 
 def permit_signed_in(attempt: Attempt, login: Login) -> Permit:
