@@ -14,8 +14,8 @@ from broker.environment import Environment
 from broker.errors import PosternError
 
 
-def take_lock(path: Path) -> TextIO:
-    """Hold `path` for as long as the file returned is open. Raises `PosternError` if another does."""
+def take_lock(path: Path, address: str = "") -> TextIO:
+    """Hold `path` while the file returned is open; it tells our pid and address. Raises `PosternError` when taken."""
     try:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+")
     except OSError as error:
@@ -24,13 +24,13 @@ def take_lock(path: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         with file:
-            pid = file.read(32).strip()
+            pid = file.readline(32).strip()
         raise PosternError(
             f"Postern runs already on {path.parent}" + (f" (process {pid})" if pid else ""),
             "stop that one, or give this one its own POSTERN_DATA_DIR and --port",
         )
     file.truncate(0)
-    file.write(f"{os.getpid()}\n")
+    file.write(f"{os.getpid()}\n{address}\n")
     file.flush()
     return file
 

@@ -32,7 +32,7 @@ def main() -> int:
         env = load()
         os.environ["POSTERN_DATA_DIR"] = str(env.data_dir)
         directories.make_all(env)
-        lock = preflight.take_lock(env.data_dir / "up.lock")
+        lock = preflight.take_lock(env.data_dir / "up.lock", env.url)
         with contextlib.closing(lock):
             preflight.check_ports(env)
             told = _set_up()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -18,6 +20,7 @@ from accounts.services.invites import Link, accept_invite, invite_user, reset_fa
 from accounts.services.users import create_user, disable_user
 from broker.errors import Conflict, NotFound
 from broker.models import AuditEvent
+from broker.supervise.preflight import take_lock
 from tests.conftest import TESTS, Clock, Person, new_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -260,6 +263,22 @@ def test_the_command_prints_one_link_and_tells_the_log(db: None) -> None:
     assert re.fullmatch(r"http://postern\.localhost:8080/invite/[0-9A-Za-z]{43}\n", out.getvalue())
     event = AuditEvent.objects.get(name="user.invited")
     assert (event.actor_kind, event.resource_name) == ("system", "root-admin")
+
+
+def test_the_command_links_to_where_postern_was_started(
+    db: None, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`bin/run --port 9000` says the port on its command line only, and `manage.py invite` must not miss it."""
+    monkeypatch.delenv("POSTERN_URL")
+    settings.POSTERN = settings.POSTERN.model_copy(update={"data_dir": tmp_path})
+    out, told = StringIO(), StringIO()
+    with take_lock(tmp_path / "up.lock", "http://postern.localhost:9000"):
+        call_command("invite", "root-admin", stdout=out, stderr=told)
+    assert out.getvalue().startswith("http://postern.localhost:9000/invite/")
+    assert "works once, until" in told.getvalue()
+    monkeypatch.setenv("POSTERN_URL", "http://postern.localhost:8080")
+    call_command("invite", "root-admin", stdout=(said := StringIO()))
+    assert said.getvalue().startswith("http://postern.localhost:8080/invite/")
 
 
 def test_the_command_lets_in_who_is_locked_out(alice: Person, clock: Clock) -> None:

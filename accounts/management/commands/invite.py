@@ -5,9 +5,12 @@ Whoever may run this owns the machine and the database, so it asks for no sign-i
 
 from __future__ import annotations
 
+import contextlib
+import os
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -39,7 +42,18 @@ class Command(BaseCommand):
                 link = _invite(origin, name, administrator=administrator, reset=reset)
         except PosternError as error:
             raise CommandError(f"{error.message}\nhint: {error.hint}" if error.hint else error.message) from None
-        self.stdout.write(link.url)
+        self.stdout.write(_as_started(link.url))
+        self.stderr.write(f"the link works once, until {link.expires_at:%H:%M} UTC, and is not shown again")
+
+
+def _as_started(url: str) -> str:
+    """`url` at the address of what was last started here, which may have been given a `--port`."""
+    if os.environ.get("POSTERN_URL"):
+        return url
+    with contextlib.suppress(OSError):
+        address = (settings.POSTERN.data_dir / "up.lock").read_text().partition("\n")[2].strip()
+        return url.replace(settings.POSTERN.url, address, 1) if address else url
+    return url
 
 
 def _invite(origin: Origin, name: str, *, administrator: bool, reset: bool) -> Link:
