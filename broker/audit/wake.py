@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
+from collections.abc import Iterator
 
 import redis
 from django.conf import settings
@@ -30,9 +32,20 @@ def followers(seq: int) -> None:
         _tell(type(error).__name__)
 
 
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """While the set-up works nobody may be awake yet, and that a wake-up is lost is no news."""
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
 def _tell(what: str) -> None:
     """Say it once in a while: every event would say the same."""
     global _told_at
-    if time.monotonic() - _told_at > TELL_EVERY:
+    if log.isEnabledFor(logging.WARNING) and time.monotonic() - _told_at > TELL_EVERY:
         _told_at = time.monotonic()
         log.warning("feed wake-up not sent, followers will poll: %s", what)

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from accounts.models import User
 from accounts.services.invites import invite_user
+from broker.audit import wake
 from broker.audit.origin import system
 from broker.environment import BASE_DIR
 from broker.errors import PosternError
@@ -28,6 +29,7 @@ PEOPLE = {
 }
 
 
+@wake.unheard()
 def set_up(samples: Samples) -> list[str]:
     """Make what is missing; the lines that say how to try it. What an administrator changed since stays changed."""
     values = {
@@ -84,7 +86,7 @@ def _people() -> list[str]:
     return [
         "demo: people, each with a password of your choice and a code from an authenticator app",
         *lines,
-        "  without such an app: .venv/bin/python examples/demo/totp.py SECRET, with the secret on the page",
+        "  without such an app: .venv/bin/python examples/demo/totp.py SECRET, with the key below “No camera?”",
     ]
 
 

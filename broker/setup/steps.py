@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 
 from django.conf import settings
 from django.core.management import call_command
 
+from broker.audit import wake
 from broker.services.authorities import ensure_authorities
 from broker.services.presets import ensure_builtin_roles
 from broker.services.signing_keys import ensure_signing_key
 from broker.setup import administrator, directories, keys, statics
 
 
+@wake.unheard()
 def set_up(progress: Callable[[str], object]) -> list[str]:
     """Do it; what is to be told to a person afterwards. Raises `PosternError`. `progress` hears of each thing made."""
     os.umask(0o077)
-    logging.getLogger("broker.audit.wake").setLevel(logging.WARNING)  # nobody is awake yet, and that is no news
     env = settings.POSTERN
     directories.make_all(env)
     if keys.ensure(env):

@@ -13,6 +13,9 @@ from broker.supervise.plan import SAMPLES
 from broker.supervise.preflight import listeners
 from broker.supervise.ready import Question
 
+_PROBED = ("kex_exchange_identification: Connection closed by", "Connection closed by 127.0.0.1")
+"""What sshd says when we only ask whether it listens."""
+
 
 def programs(env: Environment, samples: Samples) -> Iterator[Program]:
     """What `--demo` adds."""
@@ -40,6 +43,7 @@ def programs(env: Environment, samples: Samples) -> Iterator[Program]:
             ready=_listens(samples.ssh_port),
             stage=SAMPLES,
             essential=False,
+            noise=_PROBED,
         )
 
 
