@@ -146,6 +146,16 @@ def test_prune_with_yes_confirms_to_the_broker(
     assert broker.asked[-1].body["confirm"] is True
 
 
+def test_the_only_problem_is_said_once(postern: Postern, alice: Session, broker: BrokerDouble, tmp_path: Path) -> None:
+    """The broker's detail is the problem itself when there is only one."""
+    (tmp_path / "roles.yaml").write_text("kind: role\n")
+    message = "unknown key 'alow' in spec (did you mean 'allow'?)"
+    problem = {"source": "roles.yaml", "line": 7, "path": "spec.alow", "message": message}
+    broker.answers[APPLY] = (422, {"detail": f"roles.yaml:7: {message}", "problems": [problem]})
+    ran = postern("admin", "apply", "-f", str(tmp_path))
+    assert (ran.code, ran.err.count("alow")) == (1, 1)
+
+
 def test_problems_read_like_a_compilers_and_fail(
     postern: Postern, alice: Session, broker: BrokerDouble, file: str
 ) -> None:
@@ -174,6 +184,24 @@ def test_get_takes_kinds_as_people_write_them(
     assert postern("admin", "get", typed).out == (
         "Name Labels Description\n---- ------ -----------\ndev         developers\n"
     )
+
+
+def test_users_are_told_apart_by_more_than_their_names(postern: Postern, alice: Session, broker: BrokerDouble) -> None:
+    users = [
+        {"kind": "user", "metadata": {"name": "admin"}},
+        {
+            "kind": "user",
+            "metadata": {"name": "alice"},
+            "spec": {"full_name": "Alice Adams", "email": "alice@example.com", "groups": ["dev", "sre"]},
+        },
+    ]
+    broker.answers["GET /api/v1/admin/user"] = (200, {"items": users})
+    lines = postern("admin", "users", "ls").out.splitlines()
+    assert lines[0].split() == ["Name", "Full", "name", "E-mail", "Groups"]
+    assert [line.split() for line in lines[2:]] == [
+        ["admin"],
+        ["alice", "Alice", "Adams", "alice@example.com", "dev,sre"],
+    ]
 
 
 def test_get_prints_one_document_as_yaml_that_can_be_applied(

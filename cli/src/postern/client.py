@@ -248,7 +248,10 @@ def _reasons(problem: Mapping[str, Any]) -> list[str]:
 
 
 def _problems(problem: Mapping[str, Any]) -> list[str]:
-    return [problem_line(each) for each in problem.get("problems") or [] if isinstance(each, dict)]
+    found = [each for each in problem.get("problems") or [] if isinstance(each, dict)]
+    if len(found) == 1 and str(found[0].get("message") or "-") in str(problem.get("detail") or ""):
+        return []  # the detail is that one problem
+    return [problem_line(each) for each in found]
 
 
 def problem_line(problem: Mapping[str, Any]) -> str:

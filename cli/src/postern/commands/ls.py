@@ -66,6 +66,6 @@ def text(items: Sequence[Mapping[str, Any]], search: str = "") -> str:
         return (
             "nothing you may use has that in it"
             if search
-            else "no role of yours opens anything yet; ask an administrator"
+            else "nothing is open to you; ask an administrator for a role, or why: postern why ssh.session LOGIN@SERVER"
         )
     return "\n\n".join(parts)

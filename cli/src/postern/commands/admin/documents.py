@@ -19,6 +19,15 @@ Target = Annotated[
 ]
 
 
+COLUMNS = {
+    "user": {"Full name": "spec.full_name", "E-mail": "spec.email", "Groups": "spec.groups"},
+    "role_binding": {"Expires": "spec.expires", "Reason": "spec.reason"},
+    "app": {"Upstream": "spec.uri", "Labels": "metadata.labels", "Description": "metadata.description"},
+    "server": {"Address": "spec.addr", "Labels": "metadata.labels", "Description": "metadata.description"},
+}
+"""What a table of a kind shows after the name, and where a document has it."""
+
+
 def register(app: typer.Typer) -> None:
     app.command()(get)
     app.command()(rm)
@@ -61,14 +70,22 @@ def get(
 
 
 def text(items: Sequence[Mapping[str, Any]]) -> str:
-    """Documents as a table: name, labels, description."""
-    heads = [item.get("metadata") or {} for item in items]
-    rows = [(head.get("name"), head.get("labels") or {}, head.get("description")) for head in heads]
-    return (
-        output.table(("Name", "Labels", "Description"), rows)
-        if rows
-        else "none yet; make some with: postern admin apply -f FILE"
-    )
+    """Documents of one kind as a table: the name, then what tells one from another."""
+    if not items:
+        return "none yet; make some with: postern admin apply -f FILE"
+    columns = COLUMNS.get(str(items[0].get("kind")), {}) or {
+        "Labels": "metadata.labels",
+        "Description": "metadata.description",
+    }
+    rows = [(_at(item, "metadata.name"), *(_at(item, path) or "" for path in columns.values())) for item in items]
+    return output.table(("Name", *columns), rows)
+
+
+def _at(item: Mapping[str, Any], path: str) -> object:
+    found: Any = item
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def rm(context: typer.Context, target: Target, yes: run.Yes = False, form: run.Output = None) -> None:

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def events(
     context: typer.Context,
-    name: Annotated[str, typer.Option("--type", help="Like ssh.session.started.")] = "",
+    name: Annotated[str, typer.Option("--type", help="Like ssh.session.started, or its beginning.")] = "",
     actor: Annotated[str, typer.Option(help="Who did it.")] = "",
     resource: Annotated[str, typer.Option(help="What it was done to.")] = "",
     decision: Annotated[str, typer.Option(help="permit or deny.")] = "",
