@@ -288,6 +288,7 @@ def _authz(site: Site) -> str:
         ("Connection", ""),
         ("Content-Length", ""),
         ("X-App", site.id),
+        ("X-Uri", site.spec.uri),
         ("X-Method", "$request_method"),
         ("X-Target", "$request_uri"),
         ("X-Peer", "$remote_addr"),

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request to an app as nginx saw it. `target` is raw; header values are latin-1."""
+    """One request to an app as nginx saw it, and would pass on to `uri`. `target` is raw; header values are latin-1."""
 
     app: str
+    uri: str
     method: str
     target: str
     peer: str
@@ -21,7 +22,19 @@ class Question:
     authorization: str
 
 
-_NAMES = ("X-App", "X-Method", "X-Target", "X-Peer", "X-Id", "X-Wants", "X-Upgrade", "X-Origin", "X-Cookie", "X-Auth")
+_NAMES = (
+    "X-App",
+    "X-Uri",
+    "X-Method",
+    "X-Target",
+    "X-Peer",
+    "X-Id",
+    "X-Wants",
+    "X-Upgrade",
+    "X-Origin",
+    "X-Cookie",
+    "X-Auth",
+)
 """As the configuration spells them: nginx is the only one who writes here."""
 
 

@@ -43,3 +43,16 @@ def test_an_upload_without_end_to_an_app_that_is_down_is_answered_at_once(world:
     answer = world.raw(f"POST /up HTTP/1.1\r\n{chunked}".encode(), within=5.0)
     assert answer.status == 502
     assert answer.json()["detail"] == "wiki does not answer"
+
+
+def test_what_was_decided_for_one_upstream_opens_no_other(world: WebWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P19: an app is pointed elsewhere and opened to more people, and nginx does not take the change, or not yet."""
+    app = "{{kind: app, metadata: {{name: vault, labels: {{env: {env}}}}}, spec: {{uri: '{uri}'}}}}"
+    world.apply(app.format(env="prod", uri=world.echo.uri))
+    alice, host = world.session("alice", "vault"), world.host("vault")
+    wait_for(lambda: world.request("GET", "/", host=host, session=alice).status == 403, "nginx does not know the app")
+    monkeypatch.setattr("proxy.web.edge.render", lambda front, sites: "nonsense;\n")
+    world.apply(app.format(env="dev", uri=f"http://127.0.0.1:{free_port()}"))
+    wait_for(lambda: world.request("GET", "/", host=host, session=alice).status != 403, "the labels did not change")
+    assert world.request("GET", "/", host=host, session=alice).status == 503
+    assert world.echo.heads == 0
