@@ -286,21 +286,23 @@ class Tunnels:
 
     async def _relay(self, tunnel: Tunnel, protocol: str, answer: Head, relay: _Relay) -> None:
         origin = origin_of(tunnel.subject, tunnel.peer, tunnel.request_id)
-        if protocol:
-            opened = TunnelOpened(
-                id=tunnel.app_id,
-                label=tunnel.app_name,
-                access_session_id=tunnel.access_id,
-                path=tunnel.path[:300],
-                protocol=protocol,
-                decision="permit",
-            )
-            await asyncio.wrap_future(self._writer.write(origin, opened))
-            self.counters.opened += 1
+        opened = TunnelOpened(
+            id=tunnel.app_id,
+            label=tunnel.app_name,
+            access_session_id=tunnel.access_id,
+            path=tunnel.path[:300],
+            protocol=protocol,
+            decision="permit",
+        )
+        written = self._writer.write(origin, opened) if protocol else None
         try:
+            if written:
+                await asyncio.wrap_future(written)
+                self.counters.opened += 1
             await relay.run(answer)
         finally:
-            if protocol:
+            # Cut before its beginning is on record, it will be soon: so must its end.
+            if written and not (written.done() and written.exception()):
                 self._writer.keep([(origin, _closed(tunnel))], set(), set())
 
     async def _connect(self, app: LiveApp) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

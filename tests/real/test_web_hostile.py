@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from hashlib import sha256
 from urllib.parse import urlsplit
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from accounts.services.login_sessions import rotate_token
+from broker.audit.origin import system
 from broker.models import AccessSession
+from broker.services import app_sessions
+from proxy.web import audit_writer
 from tests.real.nginx import WebWorld, wait_for, world
 from tests.real.product import free_port
 
@@ -56,3 +61,35 @@ def test_what_was_decided_for_one_upstream_opens_no_other(world: WebWorld, monke
     wait_for(lambda: world.request("GET", "/", host=host, session=alice).status != 403, "the labels did not change")
     assert world.request("GET", "/", host=host, session=alice).status == 503
     assert world.echo.heads == 0
+
+
+def test_a_tunnel_cut_while_it_opens_is_over_on_record_too(world: WebWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S12, A01: the session ends between the decision and the first byte; others still open tunnels afterwards."""
+    commit, reached, go_on = audit_writer._commit, threading.Event(), threading.Event()
+
+    def slow(jobs: list[audit_writer._Job]) -> None:
+        if any(event.name == "app.tunnel.opened" for job in jobs for _, event in job.entries):
+            reached.set()
+            assert go_on.wait(10)
+        commit(jobs)
+
+    monkeypatch.setattr(audit_writer, "_commit", slow)
+    alice, bob = world.session("alice"), world.session("bob")
+
+    def opened() -> None:
+        with pytest.raises(InvalidStatus):
+            world.websocket(alice)
+
+    opening = threading.Thread(target=opened)
+    opening.start()
+    assert reached.wait(10)
+    app_sessions.end(system("test"), alice.access)
+    wait_for(lambda: not world.edge._tunnels._open, "it was not cut")
+    go_on.set()
+    opening.join(10)
+    assert not opening.is_alive()
+    wait_for(lambda: world.events("app.tunnel.closed"), "it is open on record")
+    assert [event.data["why"] for event in world.events("app.tunnel.closed")] == ["session-ended"]
+    with world.websocket(bob) as socket:
+        socket.send("hello")
+        assert socket.recv(timeout=5) == "hello"
