@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from broker.policy.pattern import Pattern, pattern_of
 
@@ -18,7 +18,6 @@ ENCODED_SLASH = "%2F"
 
 # Nothing to decode, no empty segment, no segment beginning with a dot: canonical as it is.
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*/?")
-_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ENCODED_SLASH = re.compile(r"%2[Ff]")
 _SEGMENT_TAIL = re.compile(r"[. ]+(?=/|\Z)")
@@ -60,9 +59,8 @@ def _with_encoded_slashes(path: str) -> str | None:
 def _decode(text: str) -> str | None:
     if _BAD_ESCAPE.search(text):
         return None
-    raw = _ESCAPE.sub(lambda match: chr(int(match[0][1:], 16)), text)
     try:
-        decoded = raw.encode("latin-1").decode("utf-8")
+        decoded = unquote_to_bytes(text).decode("utf-8")
     except UnicodeDecodeError:
         return None
     return None if _FORBIDDEN.search(decoded) else decoded
@@ -79,7 +77,7 @@ def _is_unambiguous(path: str) -> bool:
         _FORBIDDEN.search(plain)
         or _odd_segments(plain)
         or plain.count("/") != path.count("/")
-        or any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in path)
+        or (not path.isprintable() and any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in path))
     )
 
 
