@@ -37,7 +37,7 @@ _KIND_OF = {
     SSH_SESSION: "server",
 }
 """What kind of resource each action is about; empty where it does not matter."""
-_NAMED = frozenset({"app", "server"})
+_NAMED = frozenset({APP_REQUEST, SSH_SESSION})
 
 
 def decide(attempt: Attempt, grants: Sequence[Grant], locks: Locks = NO_LOCKS) -> Decision:
@@ -74,7 +74,7 @@ def refusal(attempt: Attempt, grants: Sequence[Grant], locks: Locks) -> Denial |
     kind = _KIND_OF.get(action)
     if kind is None:
         return Denial((Reason.UNKNOWN_ACTION,))
-    if kind and (resource.kind != kind or (not resource.name and kind in _NAMED)):
+    if kind and (resource.kind != kind or (not resource.name and action in _NAMED)):
         return Denial((Reason.UNKNOWN_RESOURCE,))
     if locks and (lock := locks.on(attempt, grants)):
         return Denial((Reason.LOCKED,), detail=lock.message)

@@ -83,6 +83,13 @@ def test_a_resource_of_another_kind_is_unknown(resource: Resource) -> None:
     assert reason_of(replace(ssh(), resource=resource), [grant(OPEN)]) is Reason.UNKNOWN_RESOURCE
 
 
+@pytest.mark.parametrize("kind", ["role", "binding", "user", "group", "app", "server", "lock", "session", "event"])
+def test_what_is_listed_has_no_name(kind: str) -> None:
+    """Only the use of an app or a server must say which; administration asks about all of a kind, too."""
+    rules = grant(f"allow: {{rules: [{{resources: [{kind}], verbs: [list]}}]}}")
+    assert reason_of(admin(f"{kind}.list", name=""), [rules]) is Reason.ROLE_ALLOWS
+
+
 def test_an_engine_that_breaks_denies() -> None:
     """R01: an exception inside the decision is a denial, and says no more than its kind."""
     broken = replace(ALICE, login=replace(LOGIN, expires_at="soon"))  # type: ignore[arg-type]
