@@ -13,7 +13,7 @@ def announce(env: Environment, told: Sequence[str]) -> None:
     """What the set-up has to tell (the first administrator's link), what to know about the address, and `ready`."""
     lines = list(told)
     if not _resolves(env.host):
-        lines.append(f"note: only browsers know {env.host} here; for other programs add it to /etc/hosts:")
+        lines.append(f"note: browsers and postern know {env.host} here; for other programs add it to /etc/hosts:")
         lines.append(f"      127.0.0.1 {env.host}")
     say("\n".join([*lines, f"ready {env.url}"]))
 
