@@ -91,7 +91,7 @@ class Edge:
         tunnel = await asyncio.start_unix_server(
             self._tunnels.serve, sock=listen_at(self._env.socket("tunnel")), limit=LONGEST_HEAD
         )
-        log.info("nginx on %s, %d apps", ", ".join(self._front.listen), len(self._live.apps))
+        log.info("nginx on %s, apps: %d", ", ".join(self._front.listen), len(self._live.apps))
         gc.collect()
         gc.freeze()
         tasks = [
@@ -155,7 +155,7 @@ class Edge:
         first, self._rendered = not self._rendered, text
         if not first:
             self._nginx.reload()
-            log.info("nginx reloaded, %d apps", len(apps))
+            log.info("nginx reloaded, apps: %d", len(apps))
 
     def _site(self, app: LiveApp) -> Site:
         ca_file = ""
