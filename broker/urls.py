@@ -3,11 +3,11 @@
 from django.urls import include, path
 
 urlpatterns = [
+    path("api/v1/", include("broker.api.urls")),  # first: it is asked most
     path("", include("broker.health")),
     path("", include("accounts.urls")),
     path("", include("broker.console.urls")),
     path("", include("proxy.web.urls")),
-    path("api/v1/", include("broker.api.urls")),
 ]
 handler400 = "broker.console.errors.bad_request"
 handler403 = "broker.console.errors.forbidden"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from broker import live as live_state
 from broker.audit.event import CertificateIssued, Event, ServerEnrolled, SshSessionStarted
@@ -204,31 +204,41 @@ def _issue(
     signer = authorities.signer(authority)
     now = datetime.now(UTC)
     with transaction.atomic(durable=True):
+        template = template_of(_next_serial())
+        checked = lint(template, profile, int(now.timestamp()))
         row = Certificate.objects.create(
+            serial=template.serial,
             kind=profile.name,
             authority=authority,
-            key_id="",
-            principals=[],
-            template={},
+            key_id=template.key_id,
+            principals=list(template.principals),
+            template=template.to_json(),
             public_key_fingerprint=key.fingerprint,
             subject_id=subject.id if subject else None,
             subject_name=subject.name if subject else "",
             login_session_id=subject.login.id if subject and subject.login else None,
             server_id=server.id if server else server_row.pk if server_row else None,
             issued_at=now,
-            valid_before=now,
+            valid_before=datetime.fromtimestamp(template.valid_before, UTC),
         )
-        template = template_of(row.serial)
-        checked = lint(template, profile, int(now.timestamp()))
-        row.key_id = template.key_id
-        row.principals = list(template.principals)
-        row.template = template.to_json()
-        row.valid_before = datetime.fromtimestamp(template.valid_before, UTC)
-        row.save(update_fields=["key_id", "principals", "template", "valid_before"])
         if server_row:
             Server.objects.filter(pk=server_row.pk).update(enrolled_at=now, host_key_fingerprint=key.fingerprint)
         record(origin, *events_of(row))
     return Issued(sign(checked, signer, os.urandom(32)), template, server)
+
+
+def _next_serial() -> int:
+    """A serial that no certificate had and none will have again: both databases count on where rows are gone.
+
+    SQLite's count moves when the row is written, and until then the transaction holds the one write lock there is.
+    """
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT nextval(pg_get_serial_sequence('broker_certificate', 'serial'))")
+        else:
+            cursor.execute("SELECT COALESCE(MAX(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'broker_certificate'")
+        serial: int = cursor.fetchone()[0]
+    return serial
 
 
 def _source_address(address: str, server: LiveServer) -> str:
