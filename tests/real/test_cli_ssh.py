@@ -207,7 +207,7 @@ def test_applying_twice_changes_nothing_and_problems_have_a_line(world: World, t
     bad.write_text("kind: role\nmetadata: {name: x}\nspec:\n  alow: {}\n")
     ran = world.admin.postern("admin", "apply", "-f", str(bad))
     assert ran.returncode == 1
-    assert re.search(rf"^  {re.escape(str(bad))}:4: .*alow", ran.stderr, re.MULTILINE), ran.stderr
+    assert re.search(rf"^error: {re.escape(str(bad))}:4: .*alow", ran.stderr, re.MULTILINE), ran.stderr
     assert "allow" in ran.stderr
 
 
