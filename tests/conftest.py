@@ -34,7 +34,7 @@ keystore.create(DATA_DIR / "keys")
 import django
 from django.conf import settings
 
-# pytest-django may have read the settings before this, in a worker with the data directory of the process it comes from.
+# In a worker, pytest-django may have read the settings before this, with the data directory of its parent.
 settings.POSTERN.data_dir = DATA_DIR
 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: threads with a connection each must meet the same locks as in production.
