@@ -18,6 +18,12 @@ def name_key(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).casefold())
 
 
+def group_name(text: str) -> str:
+    """The group that a provider's word names: its key; empty if that cannot name a group."""
+    key = name_key(text)
+    return key if is_name(key) else ""
+
+
 def is_name(text: str) -> bool:
     """Whether `text` may name a new user: its own key, 32 ASCII letters, digits and `. _ -`."""
     return text == name_key(text) and _NAME.fullmatch(text) is not None

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "accounts",
+    "django_otp_webauthn",  # after accounts, whose user model it asks for while it is being imported
     "broker",
     "proxy",
 ]
@@ -112,6 +113,10 @@ TEMPLATES = [
 ]
 
 AUTH_USER_MODEL = "accounts.User"
+OTP_WEBAUTHN_CREDENTIAL_MODEL = "accounts.Passkey"
+OTP_WEBAUTHN_RP_ID = POSTERN.host
+OTP_WEBAUTHN_RP_NAME = POSTERN.name
+OTP_WEBAUTHN_ALLOWED_ORIGINS = [POSTERN.url]
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # names are unique by their key (accounts.names)
 AUTHENTICATION_BACKENDS: list[str] = []  # sign-in is ours (accounts.authenticators): no backend may let anyone in
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]

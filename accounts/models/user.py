@@ -25,7 +25,11 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A person or machine user. Traits are named lists of strings that roles may use."""
+    """A person or machine user. Traits are named lists of strings that roles may use.
+
+    `traits` are those Postern itself keeps; each identity adds its own. `disabled_by` is the connector's source that
+    disabled the user and may enable them again; empty when an administrator did.
+    """
 
     class Kind(models.TextChoices):
         PERSON = "person"
@@ -42,6 +46,7 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
     disabled_reason = models.CharField(max_length=500, blank=True)
+    disabled_by = models.CharField(max_length=80, blank=True)
     last_login = None  # login sessions know better
 
     objects: ClassVar[UserManager] = UserManager()

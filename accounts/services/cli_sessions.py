@@ -67,6 +67,7 @@ def start_cli_session(origin: Origin, code: OAuthCode, user_agent: str) -> tuple
         user_agent=user_agent,
         device_name=code.device_name,
         parent=parent,
+        via=parent.via,
     )
     code.used_at, code.made = timezone.now(), session
     code.save(update_fields=["used_at", "made"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -86,7 +88,15 @@ def accept_invite(origin: Origin, token: str) -> str:
 
 
 def new_sign_in(
-    origin: Origin, user: User, *, invite: Invite | None = None, amr: tuple[str, ...] = (), next: str = ""
+    origin: Origin,
+    user: User,
+    *,
+    invite: Invite | None = None,
+    via: str = "local",
+    amr: tuple[str, ...] = (),
+    next: str = "",
+    state: Mapping[str, Any] | None = None,
+    id_token: str | None = None,
 ) -> str:
     """A sign-in under way; answers its token, which opens nothing but the next step."""
     token = new_token("")
@@ -94,7 +104,10 @@ def new_sign_in(
         token_hash=digest(token),
         user=user,
         invite=invite,
+        via=via,
         amr=list(amr),
+        state=dict(state or {}),
+        id_token=id_token,  # type: ignore[misc]  # the stubs know no sealed None
         next=next,
         address=origin.address,
         expires_at=timezone.now() + SIGN_IN_TTL,

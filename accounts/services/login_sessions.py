@@ -137,6 +137,7 @@ def start(
     user_agent: str = "",
     device_name: str = "",
     parent: LoginSession | None = None,
+    via: str = "local",
 ) -> tuple[LoginSession, Event]:
     """A new session opened by `token`, and the event to record. Call it in a transaction."""
     now = timezone.now()
@@ -146,12 +147,14 @@ def start(
         kind=kind,
         token_hash=digest(token),
         parent=parent,
+        via=via,
         created_at=now,
         last_seen_at=now,
         expires_at=now + timedelta(seconds=longest),
         amr=sorted(set(amr)),
         mfa_at=mfa_at,
         address=origin.address,
+        last_address=origin.address,
         user_agent=user_agent[:300],
         device_name=device_name[:100],
     )
@@ -161,6 +164,7 @@ def start(
         user_id=str(user.pk),
         user_name=user.username,
         session_kind=kind,
+        via=via,
         amr=tuple(session.amr),
         device_name=session.device_name,
         user_agent=session.user_agent,

@@ -1,22 +1,24 @@
 """Signing in, step by step. Until the last step there is no login session, so nothing can open too early.
 
-Password, then second factor. By an invite: a new password (or, after a reset, the old one), then the second factor is
-enrolled, or asked for if there is one. What an invite changes takes effect only once the second factor is proved.
+Password, provider or directory, then second factor; a passkey is both. By an invite: a new password (or, after a reset,
+the old one), then the second factor is enrolled, or asked for if there is one. What an invite changes takes effect only
+once the second factor is proved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from enum import StrEnum
 from typing import cast
 
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.authenticators import password, recovery, totp
+from accounts.authenticators import passkey, password, recovery, second_factor, totp
 from accounts.devices import device_name
-from accounts.models import Invite, LoginSession, SignIn, TotpDevice, User
+from accounts.models import Invite, LoginSession, ProviderSession, SignIn, TotpDevice, User
 from accounts.services.factors import device_to_enrol, enrol_totp, make_recovery_codes
 from accounts.services.guessing import WRONG_CODE, WRONG_PASSWORD, guess
 from accounts.services.invites import new_sign_in
@@ -29,7 +31,14 @@ from broker.audit.origin import Origin
 from broker.errors import Conflict
 from broker.tokens import digest, new_token
 
-SECOND_FACTORS = frozenset({totp.AMR, recovery.AMR})
+FEDERATED = "fed"
+"""In `amr`: an OpenID Provider vouches for the person."""
+
+FIRST_FACTORS = frozenset({password.AMR, FEDERATED, *passkey.AMR})
+
+
+LOCAL = "local"
+"""`via` of a sign-in by a password or passkey that Postern itself keeps."""
 
 
 class Overtaken(Conflict):
@@ -56,10 +65,34 @@ def begin(origin: Origin, door: Door, typed: str, next: str) -> str:
 
     def check() -> bool:
         right = password.is_right(user, typed)
-        return right and user is not None and user.is_active and totp.device_of(user) is not None
+        return right and user is not None and user.is_active and second_factor.has_any(user)
 
     guess(origin, door, user, "password", check, "name or password is wrong")
     return new_sign_in(origin, cast(User, user), amr=(password.AMR,), next=next)
+
+
+def begin_vouched(
+    origin: Origin,
+    user: User,
+    *,
+    via: str,
+    amr: tuple[str, ...],
+    next: str,
+    mfa_at: datetime | None = None,
+    provider: Mapping[str, str] | None = None,
+    id_token: str | None = None,
+) -> str:
+    """The first step when a connector vouches for `user` (who is enabled): answers the token for the next one.
+
+    `mfa_at` is when a trusted provider asked for a second factor; ours is then not asked (`amr` holds `mfa`).
+    `provider` holds connector (id), issuer, subject and sid of the session there.
+    """
+    state: dict[str, object] = {}
+    if provider is not None:
+        state["provider"] = dict(provider)
+    if mfa_at is not None:
+        state["mfa_at"], amr = mfa_at.isoformat(), (*amr, "mfa")
+    return new_sign_in(origin, user, via=via, amr=amr, next=next, state=state, id_token=id_token)
 
 
 def find(token: str) -> SignIn | None:
@@ -71,12 +104,13 @@ def find(token: str) -> SignIn | None:
 def step_of(sign_in: SignIn) -> Step:
     """The one step that may be taken now; it follows from what was proved so far."""
     user = sign_in.user
-    if password.AMR not in sign_in.amr:
+    proved = frozenset(sign_in.amr)
+    if password.AMR not in proved if sign_in.invite else FIRST_FACTORS.isdisjoint(proved):
         reset = sign_in.invite is not None and sign_in.invite.purpose == Invite.Purpose.RESET
         return Step.PASSWORD if reset else Step.SET_PASSWORD
-    if SECOND_FACTORS.isdisjoint(sign_in.amr):
-        enrolled = totp.device_of(user) is not None
-        return Step.ENROL if sign_in.invite and not enrolled else Step.SECOND_FACTOR
+    if second_factor.AMR.isdisjoint(proved):
+        may_enrol = sign_in.invite is not None or sign_in.via != LOCAL
+        return Step.ENROL if may_enrol and not second_factor.has_any(user) else Step.SECOND_FACTOR
     return Step.RECOVERY_CODES if sign_in.state.get("codes_shown") else Step.FINISH
 
 
@@ -142,7 +176,7 @@ def new_recovery_codes(origin: Origin, sign_in: SignIn) -> list[str]:
 def codes_saved(sign_in: SignIn) -> None:
     """The person says they have kept the recovery codes."""
     with _locked(sign_in, Step.RECOVERY_CODES) as row:
-        row.state = {}
+        row.state = {name: value for name, value in row.state.items() if name != "codes_shown"}
         _proved(row)
 
 
@@ -152,18 +186,29 @@ def finish(
     """Turn the finished sign-in into a login session with a token of its own; the session it replaces ends."""
     with _locked(sign_in, Step.FINISH) as row:
         user = row.user
-        row.delete()
         token = new_token("")
+        given = row.state.get("mfa_at")
         session, started = start(
             origin,
             user,
             token=token,
             kind=LoginSession.Kind.BROWSER,
+            via=row.via,
             amr=[*row.amr, "mfa"],
-            mfa_at=timezone.now(),
+            mfa_at=datetime.fromisoformat(given) if given else timezone.now(),
             user_agent=user_agent,
             device_name=device_name(user_agent),
         )
+        if provider := row.state.get("provider"):
+            ProviderSession.objects.create(
+                login_session=session,
+                connector_id=provider["connector"],
+                issuer=provider["issuer"],
+                subject=provider["subject"],
+                sid=provider.get("sid", ""),
+                id_token=row.id_token or "",
+            )
+        row.delete()
         record(origin, *ended_events([replaces] if replaces else [], "replaced"), started)
         return session, token
 

@@ -191,6 +191,7 @@ class _LoginSession(Event):
 class LoginSessionStarted(_LoginSession):
     name: ClassVar[str] = "login_session.started"
     session_kind: str = "browser"
+    via: str = "local"
     amr: tuple[str, ...] = ()
     device_name: str = ""
     user_agent: str = ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from accounts.models import LoginSession, Membership, User
+from accounts.models import Identity, LoginSession, Membership, User
 from broker.documents import AppSpec, RoleSpec, ServerSpec, parse_mapping
 from broker.errors import Invalid
 from broker.live.values import LiveAccess, LiveApp, LiveBinding, LiveLogin, LiveServer, LiveUser
@@ -31,8 +31,9 @@ def users(idents: Iterable[str] | None = None) -> Iterable[LiveUser]:
     groups: dict[UUID, dict[str, str]] = {}
     for membership in memberships:
         groups.setdefault(membership.user_id, {})[str(membership.group_id)] = membership.group.name
+    said = _traits_of_identities(idents)
     for user in found:
-        traits = _traits(user)
+        traits = _traits(user, said.get(user.pk, ()))
         if traits is None:
             log.error("user %s has damaged traits and is nobody", user.username)
             continue
@@ -40,14 +41,28 @@ def users(idents: Iterable[str] | None = None) -> Iterable[LiveUser]:
         yield LiveUser(str(user.pk), user.username, user.kind, user.is_active, traits, in_groups, user.email)
 
 
-def _traits(user: User) -> dict[str, tuple[str, ...]] | None:
-    """Lists of text by name; None if they are anything else."""
-    if not isinstance(user.traits, dict):
-        return None
-    for values in user.traits.values():
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+def _traits_of_identities(idents: Iterable[str] | None) -> dict[UUID, list[Any]]:
+    """What connectors say of users, by the user's id, older identities first."""
+    rows = Identity.objects.order_by("created_at", "pk").exclude(traits={})
+    if idents is not None:
+        rows = rows.filter(user_id__in=idents)
+    found: dict[UUID, list[Any]] = {}
+    for user_id, traits in rows.values_list("user_id", "traits"):
+        found.setdefault(user_id, []).append(traits)
+    return found
+
+
+def _traits(user: User, said: Iterable[Any]) -> dict[str, tuple[str, ...]] | None:
+    """Lists of text by name, those that Postern keeps first; None if they are anything else."""
+    merged: dict[str, dict[str, None]] = {}
+    for traits in (user.traits, *said):
+        if not isinstance(traits, dict):
             return None
-    return {name: tuple(values) for name, values in user.traits.items()}
+        for name, values in traits.items():
+            if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+                return None
+            merged.setdefault(name, {}).update(dict.fromkeys(values))
+    return {name: tuple(values) for name, values in merged.items()}
 
 
 def _read(row: Role | App | Server, kind: str, wanted: type[S]) -> S | None:

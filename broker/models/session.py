@@ -11,7 +11,8 @@ class AccessSession(models.Model):
     """One use of one resource by one subject.
 
     Names are kept beside ids, since the record outlives users and resources. `token_hash` is that of the app cookie or
-    app token; a certificate's session has none.
+    app token; a certificate's session has none. `mfa_at` is the confirmation it was started with, if its roles or
+    resource want one for each session.
     """
 
     class Credential(models.TextChoices):
@@ -30,6 +31,7 @@ class AccessSession(models.Model):
     resource_name = models.CharField(max_length=63)
     login = models.CharField(max_length=32, blank=True)
     roles = models.JSONField(default=list)
+    mfa_at = models.DateTimeField(null=True, blank=True)
     address = models.CharField(max_length=64, blank=True)
     certificate_serial = models.BigIntegerField(null=True, blank=True)
     started_at = models.DateTimeField()
