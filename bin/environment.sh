@@ -60,12 +60,34 @@ private_uv() {
     "$PYTHON" -m pip install --quiet --target "$TOOLS/lib" "uv==$UV_VERSION" >>"$TOOLS/uv.log" 2>&1
 }
 
-# need_packages GROUP: `run` (what the product needs) or `dev` (and what its tests need). Does nothing when nothing changed.
+# What the extra [ldap] is compiled with: there is no ready-made python-ldap.
+LDAP_BUILD="gcc libc6-dev libldap-dev libsasl2-dev python3-dev"
+
+can_build_ldap() {
+    command -v gcc >/dev/null 2>&1 && find_python &&
+        printf '#include <Python.h>\n#include <ldap.h>\n#include <sasl/sasl.h>\n' |
+        gcc -E -I "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("include"))')" - >/dev/null 2>&1
+}
+
+has_ldap() {
+    .venv/bin/python -c 'import ldap, django_auth_ldap' >/dev/null 2>&1
+}
+
+need_ldap_build() {
+    if has_ldap || can_build_ldap; then return 0; fi
+    # shellcheck disable=SC2086 # one word each
+    if can_apt; then apt_install $LDAP_BUILD || true; fi
+    can_build_ldap || fail "directories (LDAP) need $LDAP_BUILD to be set up; on Debian and Ubuntu: sudo apt install $LDAP_BUILD"
+}
+
+# need_packages GROUP: `run` (what the product needs), `ldap` (and what directories need) or `dev` (and what its tests need).
+# Does nothing when nothing changed.
 need_packages() {
     if find_python; then
         STATE="$(cat uv.lock pyproject.toml cli/pyproject.toml | cksum) $("$PYTHON" -V 2>&1)"
-        for stamp in ".venv/.postern-$1" .venv/.postern-dev; do
-            [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$STATE" ] && return 0
+        case $1 in run) stamps="run ldap dev" ;; ldap) stamps="ldap dev" ;; *) stamps=dev ;; esac
+        for stamp in $stamps; do
+            [ -x .venv/bin/python ] && [ "$(cat ".venv/.postern-$stamp" 2>/dev/null)" = "$STATE" ] && return 0
         done
     fi
     need_python
@@ -75,7 +97,12 @@ need_packages() {
     [ -x .venv/bin/python ] && again="they have changed" || again="first start only"
     echo "installing the packages into .venv ($again) …" >&2
     # --inexact: what a developer added stays. uv's own lines are shown only when it fails.
-    if [ "$1" = run ]; then set -- run --no-dev --inexact; fi
+    case $1 in
+    # What uses directories goes on doing so: the extra stays in step with the rest.
+    run) if has_ldap; then set -- run --no-dev --inexact --extra ldap; else set -- run --no-dev --inexact; fi ;;
+    ldap) set -- ldap --no-dev --inexact --extra ldap ;;
+    dev) set -- dev --all-extras ;;
+    esac
     STAMP=".venv/.postern-$1"
     shift
     if ! problem=$(UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv UV_NO_PROGRESS=1 \
