@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.models import Invite, LoginSession, OAuthCode, SignIn, Throttle, User
+from accounts.models import Confirmation, Invite, LoginSession, OAuthCode, SignIn, Throttle, User
 from broker.audit.event import Event, LoginSessionConfirmed, LoginSessionEnded, LoginSessionStarted
 from broker.audit.log import record
 from broker.audit.origin import Origin
@@ -94,6 +94,7 @@ def end_all(user: User, why: str, keep: LoginSession | None = None, going_on: Si
     kept = [keep.pk] if keep else []
     SignIn.objects.filter(user=user).exclude(pk__in=[going_on.pk] if going_on else []).delete()
     OAuthCode.objects.filter(login_session__user=user, used_at=None).exclude(login_session__in=kept).delete()
+    Confirmation.objects.filter(login_session__user=user, answered_at=None).exclude(login_session__in=kept).delete()
     live = LoginSession.objects.filter(user=user, ended_at=None).exclude(pk__in=kept).select_related("user")
     return ended_events(live, why)
 

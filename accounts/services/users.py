@@ -84,27 +84,38 @@ def update_user(
 
 
 @transaction.atomic
-def disable_user(origin: Origin, user: User, why: str = "") -> int:
-    """Nobody may be this user any more, at once and everywhere; answers how many sessions ended."""
+def disable_user(origin: Origin, user: User, why: str = "", *, by: str = "") -> int:
+    """Nobody may be this user any more, at once and everywhere; answers how many login sessions ended.
+
+    `by` is the connector's source that says so; empty: an administrator. Whoever two of them disabled, one alone does
+    not let in again.
+    """
     user = User.objects.select_for_update().get(pk=user.pk)
-    if user.disabled_at:
-        return 0
-    user.disabled_at, user.disabled_reason = timezone.now(), why[:500]
-    user.save(update_fields=["disabled_at", "disabled_reason"])
     Invite.objects.filter(user=user, used_at=None).delete()
+    events: list[Event] = []
+    if not user.disabled_at:
+        user.disabled_at, user.disabled_reason, user.disabled_by = timezone.now(), why[:500], by
+        events.append(UserDisabled(id=str(user.pk), label=user.username, why=user.disabled_reason, by=by))
+    elif user.disabled_by and user.disabled_by != by:
+        user.disabled_by = ""
+        events.append(UserDisabled(id=str(user.pk), label=user.username, why=why[:500], by=by))
+    user.save(update_fields=["disabled_at", "disabled_reason", "disabled_by"])
     ended = end_all(user, "user-disabled")
-    record(origin, UserDisabled(id=str(user.pk), label=user.username, why=user.disabled_reason), *ended)
+    if events or ended:
+        record(origin, *events, *ended)
     return len(ended)
 
 
 @transaction.atomic
-def enable_user(origin: Origin, user: User) -> bool:
-    """Let a disabled user sign in again; False if they could. Sessions stay ended."""
+def enable_user(origin: Origin, user: User, *, by: str | None = None) -> bool:
+    """Let a disabled user sign in again; False if they could, or if somebody else than `by` (None: anybody) disabled
+    them. Sessions stay ended.
+    """
     user = User.objects.select_for_update().get(pk=user.pk)
-    if not user.disabled_at:
+    if not user.disabled_at or (by is not None and user.disabled_by != by):
         return False
-    user.disabled_at, user.disabled_reason = None, ""
-    user.save(update_fields=["disabled_at", "disabled_reason"])
+    user.disabled_at, user.disabled_reason, user.disabled_by = None, "", ""
+    user.save(update_fields=["disabled_at", "disabled_reason", "disabled_by"])
     record(origin, UserEnabled(id=str(user.pk), label=user.username))
     return True
 

@@ -112,6 +112,17 @@ class IdentityChanged(_Identity):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastAdministratorOut(Event):
+    """Nobody is left who can administer: a connector said that the last one has gone. `hint` says the way back."""
+
+    name: ClassVar[str] = "user.last_administrator.out"
+    kind: ClassVar[str] = "user"
+    touching: ClassVar[bool] = False
+    by: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginSessionMoved(Event):
     """A login session was used from another address than before."""
 

@@ -72,8 +72,11 @@ class UserDeleted(_User):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserDisabled(_User):
+    """`by` is the connector's source that says so; empty: an administrator."""
+
     name: ClassVar[str] = "user.disabled"
     why: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The actor and circumstances written with every event."""
+    """The actor and circumstances written with every event. A connector's name is its source: `scim:NAME`."""
 
-    actor_kind: Literal["person", "machine", "system", "anonymous"] = "anonymous"
+    actor_kind: Literal["person", "machine", "system", "connector", "anonymous"] = "anonymous"
     actor_id: str = ""
     actor_name: str = ""
     address: str = ""

@@ -22,7 +22,7 @@ from broker.documents import UserSpec, to_document
 from broker.errors import NotFound
 from broker.models import Binding
 from broker.policy import Subject
-from broker.services import delegation
+from broker.services import delegation, leavers
 from broker.services.access_sessions import ended_events
 from broker.services.administrators import one_must_remain
 from broker.services.bindings import remove_bindings
@@ -74,10 +74,7 @@ def disable_user(origin: Origin, subject: Subject | None, name: str, why: str = 
     impact = Impact()
     with transaction.atomic():
         with one_must_remain():
-            ended = ended_events("user-disabled", user_id=user.pk)
-            if ended:
-                record(origin, *ended)
-            accounts.disable_user(origin, user, why)
+            leavers.disable(origin, user, why)
             ends = impact.count()
         if dry_run:
             transaction.set_rollback(True)

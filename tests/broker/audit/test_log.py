@@ -38,7 +38,7 @@ def test_an_event_says_who_what_and_what_it_touches() -> None:
     row = AuditEvent.objects.get()
     assert (row.seq, row.name, row.actor_name, row.resource_name) == (1, "user.disabled", "alice", "bob")
     assert row.touches == ["user:b1", "login_session:s9"]
-    assert row.data == {"why": "left"}
+    assert row.data == {"why": "left", "by": ""}
     assert "left" in row.search
     assert "alice" in row.search
 

@@ -1,0 +1,60 @@
+"""Who leaves is out: what a directory or a provisioning client does when it says that somebody is disabled or gone."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import users as accounts
+from broker.audit.connector_event import LastAdministratorOut
+from broker.audit.log import record
+from broker.audit.origin import Origin
+from broker.models import AccessSession, Launch
+from broker.services.access_sessions import ended_events
+from broker.services.administrators import Administrators, administrators
+
+log = logging.getLogger(__name__)
+WAY_BACK = "make an administrator on the machine itself: manage.py invite NAME --administrator"
+
+
+@transaction.atomic
+def take_out(origin: Origin, user: User, why: str, *, by: str) -> int:
+    """Disable the user and end all they have open; answers how many sessions ended. Twice is as good as once.
+
+    `by` is the connector's source (`ldap:NAME`, `scim:NAME`). The last administrator goes as well, loudly: somebody who
+    has left may not stay because nobody else is there.
+    """
+    if not by:
+        raise ValueError("a connector that takes somebody out has a source")
+    before = administrators()
+    ended = disable(origin, user, why, by=by)
+    if user.username in before.all and _nobody_is_left(before, administrators()):
+        log.error("%s was the last administrator and is out now, as %s says: %s", user.username, by, WAY_BACK)
+        record(origin, LastAdministratorOut(id=str(user.pk), label=user.username, by=by, hint=WAY_BACK))
+    return ended
+
+
+def _nobody_is_left(before: Administrators, after: Administrators) -> bool:
+    return bool((before.all and not after.all) or (before.able and not after.able))
+
+
+def let_in_again(origin: Origin, user: User, *, by: str) -> bool:
+    """The connector says that they are back: enable whom it disabled itself. False if it may not, or need not."""
+    return bool(by) and accounts.enable_user(origin, user, by=by)
+
+
+@transaction.atomic
+def disable(origin: Origin, user: User, why: str, *, by: str = "") -> int:
+    """Nobody may be this user any more, and nothing of theirs stays open: login sessions, access sessions, launches,
+    sign-ins and invites. Answers how many sessions ended.
+    """
+    User.objects.select_for_update().get(pk=user.pk)
+    Launch.objects.filter(login_session__user=user).delete()
+    open_now = AccessSession.objects.filter(user_id=user.pk, ended_at=None, expires_at__gt=timezone.now()).count()
+    ended = ended_events("user-disabled", user_id=user.pk)
+    if ended:
+        record(origin, *ended)
+    return open_now + accounts.disable_user(origin, user, why, by=by)
