@@ -1,6 +1,7 @@
 """What is stored about people."""
 
 from accounts.models.connector import Connector
+from accounts.models.factor_reset import FactorReset
 from accounts.models.group import Group, Membership
 from accounts.models.identity import Identity, OneUse, ProviderFlow, ProviderSession
 from accounts.models.invite import Invite
@@ -18,6 +19,7 @@ from accounts.models.passkey import Passkey, PasskeyChallenge  # isort: skip
 __all__ = [
     "Confirmation",
     "Connector",
+    "FactorReset",
     "Group",
     "Identity",
     "Invite",

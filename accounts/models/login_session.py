@@ -35,7 +35,7 @@ class LoginSession(models.Model):
 
     `via` is where the first factor was proved (as in `SignIn`). `mfa_spent_at` is when the confirmation of `mfa_at`
     first started an access session that wanted one of its own. `key_thumbprint` (RFC 7638) is the key that a CLI's
-    token is bound to. `last_address` is where it was last used from.
+    token is bound to. `last_address` is where it was last used from, `moved_at` when that was last another network.
     """
 
     class Kind(models.TextChoices):
@@ -57,6 +57,7 @@ class LoginSession(models.Model):
     key_thumbprint = models.CharField(max_length=64, blank=True)
     address = models.CharField(max_length=64, blank=True)
     last_address = models.CharField(max_length=64, blank=True)
+    moved_at = models.DateTimeField(null=True, blank=True)
     user_agent = models.CharField(max_length=300, blank=True)
     device_name = models.CharField(max_length=100, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

@@ -8,7 +8,10 @@ from django.db import models
 
 
 class Notice(models.Model):
-    """Something a user should know happened to their account. `data` are the words' fields, never a secret."""
+    """Something a user should know happened to their account. `data` are the words' fields, never a secret.
+
+    `mail_due_at` is when it is to be mailed next; None when it was, or is not to be.
+    """
 
     class Kind(models.TextChoices):
         NEW_DEVICE = "new-device"
@@ -17,7 +20,9 @@ class Notice(models.Model):
         FACTORS_RESET = "factors-reset"
         PASSWORD_CHANGED = "password-changed"  # noqa: S105 - a name
         RECOVERY_CODE_USED = "recovery-code-used"
+        RESET_ASKED = "reset-asked"
         IDENTITY_LINKED = "identity-linked"
+        IDENTITY_UNLINKED = "identity-unlinked"
         ADDRESS_CHANGED = "address-changed"
         THROTTLED = "throttled"
 
@@ -28,6 +33,8 @@ class Notice(models.Model):
     address = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField(null=True, blank=True)
+    mail_due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    mail_tries = models.PositiveSmallIntegerField(default=0)
     mailed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
