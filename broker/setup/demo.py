@@ -13,15 +13,14 @@ from accounts.models import User
 from accounts.services.invites import invite_user
 from broker.audit import wake
 from broker.audit.origin import system
-from broker.environment import BASE_DIR
 from broker.errors import PosternError
 from broker.models import Server
 from broker.services.apply import Source, apply
 from broker.services.certificates import issue_host
 from broker.services.enrolment import script
+from broker.setup.sample_sources import FILES, Sources
 from broker.setup.samples import SERVER, Samples
 
-FILES = BASE_DIR / "examples" / "demo"
 PEOPLE = {
     "alice": "uses the app and logs in to the server",
     "bob": "looks at the app, and nothing more",
@@ -30,20 +29,28 @@ PEOPLE = {
 
 
 @wake.unheard()
-def set_up(samples: Samples) -> list[str]:
+def set_up(samples: Samples, sources: Sources) -> list[str]:
     """Make what is missing; the lines that say how to try it. What an administrator changed since stays changed."""
     values = {
         "login": samples.login,
         "app_port": str(samples.app_port),
         "ssh_port": str(samples.ssh_port),
+        **sources.values,
     }
     files = ["app.yaml", *(["server.yaml"] if samples.sshd else [])]
     if not User.objects.by_name("alice"):
         files += ["roles.yaml", "people.yaml"]
+    if sources.idp_port or sources.ldap_port:
+        files += ["connected.yaml"]
+    if sources.idp_port:
+        files += ["openid.yaml"]
+    if sources.ldap_port:
+        sources.prepare_directory()
+        files += ["directory.yaml"]
     apply(system("demo"), None, [_document(FILES / name, values) for name in files])
     if samples.sshd:
         _enroll(samples)
-    return [*_people(), *_places(samples)]
+    return [*_people(), *_sources(sources), *_places(samples)]
 
 
 def _document(path: Path, values: dict[str, str]) -> Source:
@@ -88,6 +95,15 @@ def _people() -> list[str]:
         *lines,
         "  without such an app: .venv/bin/python examples/demo/totp.py SECRET, with the key below “No camera?”",
     ]
+
+
+def _sources(sources: Sources) -> list[str]:
+    lines = []
+    if sources.idp_port:
+        lines.append("demo: “Sample provider” when signing in knows erin (uses all) and frank (looks), password “demo”")
+    if sources.ldap_port:
+        lines.append("demo: the sample directory knows the names grace (uses all) and heidi (looks), password “demo”")
+    return lines
 
 
 def _places(samples: Samples) -> list[str]:

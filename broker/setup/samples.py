@@ -81,13 +81,13 @@ def samples_of(env: Environment) -> Samples:
         app, ssh = int(before["app"]), int(before["ssh"])
     except (OSError, ValueError, KeyError, TypeError):
         app, ssh = 0, 0
-    app, ssh = _free(app), _free(ssh)
+    app, ssh = free_port(app), free_port(ssh)
     remembered.write_text(json.dumps({"app": app, "ssh": ssh}))
     sshd = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
     return Samples(directory, app, ssh, sshd, pwd.getpwuid(os.geteuid()).pw_name)
 
 
-def _free(port: int) -> int:
+def free_port(port: int) -> int:
     """This port, or another if it is taken; 0 means any."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -21,6 +21,8 @@ class Options:
 
     port: int | None = None
     demo: bool = False
+    demo_idp: bool = False
+    demo_ldap: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,8 +45,11 @@ def parse(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("--port", type=_port, metavar="N", help="the port to answer on (8080)")
     parser.add_argument("--demo", action="store_true", help="add a sample app, a sample server and users to try")
+    parser.add_argument("--demo-idp", action="store_true", help="the same, and a sample OpenID Provider")
+    parser.add_argument("--demo-ldap", action="store_true", help="the same, and a sample directory (needs slapd)")
     found = parser.parse_args(argv)
-    return Options(port=found.port, demo=found.demo)
+    demo = found.demo or found.demo_idp or found.demo_ldap
+    return Options(port=found.port, demo=demo, demo_idp=found.demo_idp, demo_ldap=found.demo_ldap)
 
 
 def with_port(environ: Mapping[str, str], port: int | None) -> MutableMapping[str, str]:
@@ -65,4 +70,5 @@ def apply_to_process(options: Options) -> None:
     """Put the options where this process and its children read their settings."""
     os.environ.update(with_port(os.environ, options.port))
     if options.demo:
-        os.environ["POSTERN_DEMO"] = "1"
+        wanted = {"idp": options.demo_idp, "ldap": options.demo_ldap}
+        os.environ["POSTERN_DEMO"] = ",".join(["app", *(name for name, is_wanted in wanted.items() if is_wanted)])

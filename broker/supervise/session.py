@@ -37,8 +37,8 @@ def main() -> int:
             preflight.check_ports(env)
             told = _set_up()
             more: list[Program] = []
-            if os.environ.get("POSTERN_DEMO"):
-                lines, more = _demo(env)
+            if wanted := os.environ.get("POSTERN_DEMO"):
+                lines, more = _demo(env, frozenset(wanted.split(",")))
                 told += lines
             plan.load_what_they_need()
             return asyncio.run(session(env, told, more))
@@ -100,13 +100,15 @@ def _set_up() -> list[str]:
     return set_up(lambda text: print(text, file=sys.stderr, flush=True))
 
 
-def _demo(env: Environment) -> tuple[list[str], list[Program]]:
+def _demo(env: Environment, wanted: frozenset[str]) -> tuple[list[str], list[Program]]:
     from broker.setup import demo
+    from broker.setup.sample_sources import sources_of
     from broker.setup.samples import samples_of
     from broker.supervise.demo import programs
 
     samples = samples_of(env)
-    return demo.set_up(samples), list(programs(env, samples))
+    sources = sources_of(samples.directory, idp="idp" in wanted, ldap="ldap" in wanted)
+    return demo.set_up(samples, sources), list(programs(env, samples, sources))
 
 
 async def _answers(question: Question, env: Environment) -> None:
