@@ -36,7 +36,8 @@ class Identity(models.Model):
 class ProviderSession(models.Model):
     """The session at an OpenID Provider that a login session came from: what a back-channel logout names.
 
-    `id_token` is kept, sealed, as the hint of RP-initiated logout; it opens nothing.
+    `id_token` is kept, sealed, as the hint of RP-initiated logout; it opens nothing. `flow_hash` is that of the state and
+    code that made the session: should the two come again, it ends.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -48,6 +49,7 @@ class ProviderSession(models.Model):
     subject = models.CharField(max_length=255)
     sid = models.CharField(max_length=255, blank=True)
     id_token = SealedTextField(default="")
+    flow_hash = models.CharField(max_length=64, blank=True, db_index=True)
 
     class Meta:
         indexes = [models.Index(fields=["issuer", "subject"]), models.Index(fields=["issuer", "sid"])]

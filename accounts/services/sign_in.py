@@ -18,11 +18,12 @@ from django.utils import timezone
 
 from accounts.authenticators import passkey, password, recovery, second_factor, totp
 from accounts.devices import device_name
-from accounts.models import Invite, LoginSession, ProviderSession, SignIn, TotpDevice, User
+from accounts.models import Invite, LoginSession, Notice, ProviderSession, SignIn, TotpDevice, User
 from accounts.services.factors import device_to_enrol, enrol_totp, make_recovery_codes
 from accounts.services.guessing import WRONG_CODE, WRONG_PASSWORD, guess
 from accounts.services.invites import new_sign_in
 from accounts.services.login_sessions import ended_events, start
+from accounts.services.notices import tell
 from accounts.services.passwords import store_password
 from accounts.throttle import Door
 from broker.audit.event import RecoveryCodeUsed
@@ -85,7 +86,7 @@ def begin_vouched(
     """The first step when a connector vouches for `user` (who is enabled): answers the token for the next one.
 
     `mfa_at` is when a trusted provider asked for a second factor; ours is then not asked (`amr` holds `mfa`).
-    `provider` holds connector (id), issuer, subject and sid of the session there.
+    `provider` holds connector (id), issuer, subject (the `sub` claim) and sid of the session there, and the flow's hash.
     """
     state: dict[str, object] = {}
     if provider is not None:
@@ -147,6 +148,7 @@ def prove_recovery_code(origin: Origin, door: Door, sign_in: SignIn, code: str) 
     with _locked(sign_in, Step.SECOND_FACTOR) as row:
         _take_effect(origin, row)
         _proved(row, recovery.AMR)
+        tell(origin, user, Notice.Kind.RECOVERY_CODE_USED, left=recovery.left(user))
         record(origin, RecoveryCodeUsed(id=str(user.pk), label=user.username, left=recovery.left(user)))
 
 
@@ -181,9 +183,17 @@ def codes_saved(sign_in: SignIn) -> None:
 
 
 def finish(
-    origin: Origin, sign_in: SignIn, user_agent: str, replaces: LoginSession | None = None
+    origin: Origin,
+    sign_in: SignIn,
+    user_agent: str,
+    replaces: LoginSession | None = None,
+    *,
+    new_device: bool = False,
 ) -> tuple[LoginSession, str]:
-    """Turn the finished sign-in into a login session with a token of its own; the session it replaces ends."""
+    """Turn the finished sign-in into a login session with a token of its own; the session it replaces ends.
+
+    `new_device`: the browser is not known to the account, which the person is told.
+    """
     with _locked(sign_in, Step.FINISH) as row:
         user = row.user
         token = new_token("")
@@ -206,9 +216,12 @@ def finish(
                 issuer=provider["issuer"],
                 subject=provider["subject"],
                 sid=provider.get("sid", ""),
+                flow_hash=provider.get("flow_hash", ""),
                 id_token=row.id_token or "",
             )
         row.delete()
+        if new_device:
+            tell(origin, user, Notice.Kind.NEW_DEVICE, device=session.device_name, via=session.via)
         record(origin, *ended_events([replaces] if replaces else [], "replaced"), started)
         return session, token
 
