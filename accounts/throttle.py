@@ -68,12 +68,16 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A guess that was paid for. `blocks` are the keys it filled: nobody may try these again for a while."""
+    """A guess that was paid for. `blocks` are the keys it filled: nobody may try these again for a while.
+
+    `in_a_row` is how often one account's guesses were blocked by now, this time included; 0 if it filled no such key.
+    """
 
     keys: Keys
     at: float
     blocks: tuple[str, ...] = ()
     retry_after: float = 0.0
+    in_a_row: int = 0
 
 
 def is_right(keys: Keys, check: Callable[[], bool]) -> tuple[bool, Guess]:
@@ -95,7 +99,8 @@ def pay(keys: Keys) -> Guess:
             blocks = tuple(key for key, budget in keys if _count(rows[key], budget, now))
             Throttle.objects.bulk_update(rows.values(), ["failed_at", "blocks", "blocked_until", "updated_at"])
             wait_next = max(_wait(rows[key], budget, now) for key, budget in keys)
-            return Guess(keys, now.timestamp(), blocks, wait_next)
+            in_a_row = max((rows[key].blocks for key in blocks if not key.startswith("address:")), default=0)
+            return Guess(keys, now.timestamp(), blocks, wait_next, in_a_row)
     raise Throttled("too many wrong tries", math.ceil(wait), "wait a little, then try again")
 
 

@@ -9,13 +9,14 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from broker.errors import Invalid, Problem
+from broker.mail_server import MAIL_ADDRESS, mail_server
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -57,11 +58,21 @@ class Environment(BaseSettings):
     session_max: Duration = Field(12 * 3600.0, description="a login session ends after this, whatever happens")
     session_idle: Duration = Field(4 * 3600.0, description="a login session ends when unused for this long")
     cli_session_max: Duration = Field(12 * 3600.0, description="a CLI's login session ends after this")
+    session_address_change: Literal["record", "confirm", "end"] = Field(
+        "record", description="when a login session is used from another network: `record`, `confirm` or `end`"
+    )
+    reset_delay: Duration = Field(
+        3600.0, description="a reset of somebody's second factor waits this long for a second administrator; 0s: not"
+    )
     invite_ttl: Duration = Field(3600.0, description="an invite link works for this long")
     access_certificate_ttl: Duration = Field(300.0, description="life of a certificate for one server and login")
     identity_certificate_ttl: Duration = Field(3600.0, description="life of a certificate for the gateway and the API")
     app_token_ttl: Duration = Field(3600.0, description="life of a bearer token for one app")
     feed_poll: Duration = Field(1.0, gt=0, le=2.0, description="fallback poll of the feed, seconds")
+    smtp_url: SecretStr = Field(
+        SecretStr(""), description="smtp://user:password@host:587 or smtps://…; without it notices are not mailed"
+    )
+    mail_from: str = Field("", description="the sender of mails, such as postern@example.com; wanted with smtp_url")
     web_workers: int = Field(1, ge=1, le=64, description="how many web processes")
     authz_workers: int = Field(1, ge=1, le=64, description="how many decision services")
     websocket_max_frame: int = Field(16 * 1024 * 1024, ge=1024, description="bytes in one WebSocket frame to an app")
@@ -77,6 +88,20 @@ class Environment(BaseSettings):
         if parts.scheme == "http" and not re.fullmatch(r"(.+\.)?localhost", parts.hostname):
             raise ValueError("plain http works for *.localhost only: browsers keep secure cookies off other names")
         return f"{parts.scheme}://{parts.netloc}".lower()
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp_server(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            mail_server(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _one_mail_address(cls, value: str) -> str:
+        if value and not re.fullmatch(MAIL_ADDRESS, value):
+            raise ValueError("must be one address, such as postern@example.com")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -179,6 +204,8 @@ def load(environ: dict[str, str] | None = None) -> Environment:
             name = "POSTERN_" + "_".join(str(part) for part in item["loc"][:1]).upper()
             problems.append(Problem(f"{name}: {item['msg'].removeprefix('Value error, ')}"))
         raise Invalid("bad settings", problems=problems) from None
+    if env.smtp_url.get_secret_value() and not env.mail_from:
+        problems.append(Problem("POSTERN_MAIL_FROM is wanted with POSTERN_SMTP_URL", hint="the sender of mails"))
     if bool(env.tls_certificate) != bool(env.tls_key):
         problems.append(Problem("POSTERN_TLS_CERTIFICATE and POSTERN_TLS_KEY go together"))
     if problems:

@@ -7,8 +7,9 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.authenticators import recovery, totp
-from accounts.models import TotpDevice, User
+from accounts.models import Notice, RecoveryCode, TotpDevice, User
 from accounts.services.guessing import Wrong
+from accounts.services.notices import tell
 from broker.audit.event import Event, FactorEnrolled, FactorRemoved, RecoveryCodesMade
 from broker.audit.log import record
 from broker.audit.origin import Origin
@@ -38,6 +39,7 @@ def enrol_totp(origin: Origin, user: User, code: str, since: datetime, *, replac
         used.delete()
         events.insert(0, FactorRemoved(**about))  # type: ignore[arg-type]
     TotpDevice.objects.filter(pk=pending.pk).update(confirmed=True)
+    tell(origin, user, Notice.Kind.FACTOR_ADDED, factor="totp", replaced=used is not None)
     record(origin, *events)
 
 
@@ -45,6 +47,9 @@ def enrol_totp(origin: Origin, user: User, code: str, since: datetime, *, replac
 def make_recovery_codes(origin: Origin, user: User) -> list[str]:
     """Ten new codes; earlier ones are dead. They are told this once."""
     User.objects.select_for_update().get(pk=user.pk)
+    again = RecoveryCode.objects.filter(user=user).exists()
     codes = recovery.new_codes(user)
+    if again:  # the first ones come with the factor that was just told of
+        tell(origin, user, Notice.Kind.FACTOR_ADDED, factor="recovery-codes", replaced=True)
     record(origin, RecoveryCodesMade(id=str(user.pk), label=user.username))
     return codes

@@ -8,12 +8,16 @@ from collections.abc import Callable
 from django.db import transaction
 
 from accounts import throttle
-from accounts.models import User
+from accounts.models import Notice, User
+from accounts.services.notices import tell
 from accounts.throttle import Door
 from broker.audit.event import Event, SignInFailed, SignInThrottled
 from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.errors import PosternError
+
+TELL_AFTER = 2
+"""Blocks in a row after which the account's owner is told: ten wrong guesses (M04)."""
 
 WRONG_PASSWORD = "this password is wrong"  # noqa: S105 - words
 WRONG_CODE = "this code is wrong, or was used before"
@@ -34,5 +38,7 @@ def guess(origin: Origin, door: Door, user: User | None, step: str, check: Calla
     if paid.blocks:
         events.append(SignInThrottled(**about, retry_after=math.ceil(paid.retry_after)))  # type: ignore[arg-type]
     with transaction.atomic():
+        if user and paid.in_a_row >= TELL_AFTER:
+            tell(origin, user, Notice.Kind.THROTTLED, step=step)
         record(origin, *events)
     raise Wrong(message)

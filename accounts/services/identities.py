@@ -13,8 +13,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Connector, Identity, User
+from accounts.models import Connector, Identity, Notice, User
 from accounts.names import is_name
+from accounts.services.notices import tell
 from accounts.services.users import create_user, set_groups, update_user
 from broker.audit.connector_event import IdentityChanged, IdentityLinked
 from broker.audit.log import record
@@ -71,6 +72,7 @@ def link(origin: Origin, user: User, arrival: Arrival) -> Identity:
         user=user, connector=arrival.connector, issuer=arrival.issuer, subject=arrival.subject
     )
     about = {"connector": arrival.connector.name, "subject": arrival.subject}
+    tell(origin, user, Notice.Kind.IDENTITY_LINKED, connector=arrival.connector.name)
     record(origin, IdentityLinked(id=str(user.pk), label=user.username, **about))  # type: ignore[arg-type]
     return identity
 

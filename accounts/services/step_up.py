@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db import transaction
 
 from accounts.authenticators import recovery, totp
-from accounts.models import LoginSession
+from accounts.models import LoginSession, Notice
 from accounts.services.guessing import WRONG_CODE, guess
 from accounts.services.login_sessions import confirm_login_session
+from accounts.services.notices import tell
 from accounts.throttle import Door
 from broker.audit.event import RecoveryCodeUsed
 from broker.audit.log import record
@@ -27,5 +28,6 @@ def confirm_with_recovery_code(origin: Origin, door: Door, session: LoginSession
     guess(origin, door, user, "recovery-code", lambda: recovery.use(user, code), WRONG_CODE)
     with transaction.atomic():
         token = confirm_login_session(origin, session, [recovery.AMR])
+        tell(origin, user, Notice.Kind.RECOVERY_CODE_USED, left=recovery.left(user))
         record(origin, RecoveryCodeUsed(id=str(user.pk), label=user.username, left=recovery.left(user)))
     return token

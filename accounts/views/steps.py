@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 
 from accounts import cookies
 from accounts.destinations import go_on
-from accounts.devices import MAX_AGE, remember
+from accounts.devices import MAX_AGE, known_device, remember
 from accounts.middleware import act_as
 from accounts.models import SignIn
 from accounts.requests import Request
@@ -89,12 +89,18 @@ def _finish(request: Request, sign_in: SignIn) -> HttpResponse:
     next, user = sign_in.next, sign_in.user
     origin = service.actor(request.origin, user)
     user_agent = request.headers.get("User-Agent", "")
-    session, token = service.finish(origin, sign_in, user_agent, replaces=request.login_session)
+    device = cookies.read(request, cookies.DEVICE)
+    session, token = service.finish(
+        origin,
+        sign_in,
+        user_agent,
+        replaces=request.login_session,
+        new_device=not known_device(device, user.pk),
+    )
     act_as(request, session)
     rotate_token(request)
     response = go_on(request, next)
     cookies.put(response, cookies.SESSION, token)
-    device = cookies.read(request, cookies.DEVICE)
     cookies.put(response, cookies.DEVICE, remember(device, user.pk), max_age=MAX_AGE)
     cookies.drop(response, cookies.SIGN_IN)
     return response
