@@ -71,6 +71,11 @@ class Migration(migrations.Migration):
             field=models.CharField(default="local", max_length=80),
         ),
         migrations.AddField(
+            model_name="oauthcode",
+            name="key_thumbprint",
+            field=models.CharField(blank=True, max_length=64),
+        ),
+        migrations.AddField(
             model_name="signin",
             name="id_token",
             field=broker.sealed.SealedTextField(blank=True, null=True),

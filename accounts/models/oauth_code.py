@@ -8,7 +8,10 @@ from django.db import models
 
 
 class OAuthCode(models.Model):
-    """A one-use code bound to client, redirect address and PKCE challenge. Kept after use, to notice a second one."""
+    """A one-use code bound to client, redirect address, PKCE challenge and key. Kept after use, to notice a second one.
+
+    `key_thumbprint` (RFC 7638) is the key that the client named in advance (`dpop_jkt`, RFC 9449 section 10).
+    """
 
     code_hash = models.CharField(primary_key=True, max_length=64)
     login_session = models.ForeignKey("accounts.LoginSession", on_delete=models.CASCADE, related_name="+")
@@ -16,6 +19,7 @@ class OAuthCode(models.Model):
     client_id = models.CharField(max_length=64)
     redirect_uri = models.CharField(max_length=300)
     code_challenge = models.CharField(max_length=128)
+    key_thumbprint = models.CharField(max_length=64, blank=True)
     device_name = models.CharField(max_length=100, blank=True)
     address = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

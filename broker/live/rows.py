@@ -151,6 +151,7 @@ def login(row: LoginSession) -> LiveLogin:
         amr=frozenset(row.amr),
         mfa_at=row.mfa_at.timestamp() if row.mfa_at else None,
         ended=row.ended_at is not None,
+        key_thumbprint=row.key_thumbprint,
     )
 
 

@@ -23,7 +23,10 @@ class LiveUser:
 
 @dataclass(frozen=True, slots=True)
 class LiveLogin:
-    """A login session. Times in Unix seconds; `idle_at` is when it ends if nothing more happens."""
+    """A login session. Times in Unix seconds; `idle_at` is when it ends if nothing more happens.
+
+    `key_thumbprint` (RFC 7638) is the key that a CLI's token is bound to.
+    """
 
     id: str
     kind: str
@@ -35,6 +38,7 @@ class LiveLogin:
     amr: frozenset[str]
     mfa_at: float | None
     ended: bool
+    key_thumbprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
