@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Prefetch
 
-from accounts.models import Membership, User
+from accounts.models import Identity, Membership, User
 from accounts.names import name_key
 from accounts.services import invites
 from accounts.services import users as accounts
@@ -41,9 +41,10 @@ def user_documents(names: Collection[str] | None = None) -> dict[str, dict[str, 
 
 
 def users_who_sign_in() -> frozenset[str]:
-    """The users who have a way in of their own, so that a file does not get to remove them by leaving them out."""
+    """The users who have a way in, by a password or a connector: a file does not remove them by leaving them out."""
     rows = User.objects.exclude(password="")
-    return frozenset(row.username for row in rows if row.has_usable_password())
+    own = frozenset(row.username for row in rows if row.has_usable_password())
+    return own | frozenset(Identity.objects.values_list("user__username", flat=True))
 
 
 def write_user(origin: Origin, spec: UserSpec) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from accounts.models import Group, User
-from broker.audit.origin import Origin
+from accounts.models import Connector, Group, Identity, User
+from broker.audit.origin import Origin, system
 from broker.errors import Conflict, Denied, Invalid
 from broker.models import App, AuditEvent, Binding, Role, Server
 from broker.services.apply import Source, apply, plan
@@ -214,3 +214,13 @@ def test_the_examples_can_be_applied(cast: Cast) -> None:
     assert len(files) >= 4
     assert apply(cast.adam.origin, cast.adam.subject, files).applied
     assert apply(cast.adam.origin, cast.adam.subject, files).changes == ()
+
+
+def test_prune_never_removes_who_comes_through_a_connector(cast: Cast) -> None:
+    """A directory keeps them; that a file does not name them says nothing."""
+    corp = Connector.objects.create(kind=Connector.Kind.LDAP, name="corp", document={})
+    charlie = User.objects.get(username="charlie")
+    Identity.objects.create(user=charlie, connector=corp, issuer="ldap:corp", subject="1")
+    apply(system("test"), None, sources("{kind: user, metadata: {name: adam}}"), prune=True, confirm=True)
+    assert User.objects.filter(username="charlie").exists()
+    assert not User.objects.filter(username="holly").exists()
