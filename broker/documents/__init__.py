@@ -1,6 +1,7 @@
 """Documents: the YAML administrators write. Pure: text in, checked frozen values out."""
 
 from broker.documents.builtin import BUILTIN_ROLES
+from broker.documents.connector_spec import ConnectorSpec, LdapSpec, OidcSpec, ScimSpec
 from broker.documents.load import RawDocument, load_documents
 from broker.documents.parse import KINDS, parse, parse_all, parse_mapping, parse_text, to_document
 from broker.documents.spec import (
@@ -21,12 +22,16 @@ __all__ = [
     "AdminRule",
     "AppSpec",
     "BindingSpec",
+    "ConnectorSpec",
     "GroupSpec",
     "HeaderRewrite",
+    "LdapSpec",
+    "OidcSpec",
     "Options",
     "RawDocument",
     "RoleSpec",
     "Rules",
+    "ScimSpec",
     "ServerSpec",
     "Spec",
     "UpstreamTls",

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from broker.documents import words
+from broker.documents.mfa import mfa_document, read_mfa
 from broker.documents.section import Section, anything, described
 from broker.documents.spec import AppSpec, HeaderRewrite, UpstreamTls
 from broker.policy.path import path_pattern
@@ -14,7 +15,6 @@ from broker.policy.path import path_pattern
 HOST_WAYS = ("upstream", "public")
 _SIZE = re.compile(r"([1-9][0-9]{0,11})(KiB|MiB|GiB)?")
 _UNITS = {None: 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_PEM = re.compile(r"(?:\s*-----BEGIN CERTIFICATE-----\r?\n[A-Za-z0-9+/=\r\n]+-----END CERTIFICATE-----\s*)+", re.ASCII)
 
 
 def read_app(document: Section, name: str, description: str, labels: dict[str, str]) -> AppSpec:
@@ -33,6 +33,7 @@ def read_app(document: Section, name: str, description: str, labels: dict[str, s
         tls=_read_tls(spec.section("tls")),
         max_body=_read_size(spec, "max_body"),
         allow_encoded_slashes=bool(spec.flag("allow_encoded_slashes")),
+        mfa=read_mfa(spec),
     )
     if read.tls != UpstreamTls() and uri.startswith("http:"):
         spec.problem("tls", "means nothing for an http upstream", "write the uri with https")
@@ -55,7 +56,7 @@ def _read_headers(headers: Section) -> HeaderRewrite:
 def _read_tls(tls: Section) -> UpstreamTls:
     verify = tls.flag("verify")
     read = UpstreamTls(
-        verify=verify is not False, ca=tls.text("ca", _pem), server_name=tls.text("server_name", words.host)
+        verify=verify is not False, ca=tls.text("ca", words.pem), server_name=tls.text("server_name", words.host)
     )
     if not read.verify and (read.ca or read.server_name):
         tls.problem("verify", "is false, so ca and server_name mean nothing", "remove them, or verify")
@@ -103,10 +104,6 @@ def _path(text: str) -> str:
     return ""
 
 
-def _pem(text: str) -> str:
-    return "" if _PEM.fullmatch(text) else "is not a certificate in PEM"
-
-
 def app_spec_document(app: AppSpec) -> dict[str, Any]:
     """The `spec` of an app as plain values, leaving out what is as it is anyway."""
     headers = {"set": dict(app.headers.set), "remove": list(app.headers.remove)}
@@ -124,4 +121,5 @@ def app_spec_document(app: AppSpec) -> dict[str, Any]:
         "max_body": app.max_body,
         "allow_encoded_slashes": app.allow_encoded_slashes,
     }
-    return {key: value for key, value in document.items() if value}
+    demands = {key: value for key, value in mfa_document(app.mfa).items() if value is not None}
+    return {key: value for key, value in document.items() if value} | demands

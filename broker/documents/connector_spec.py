@@ -37,7 +37,8 @@ class ProviderFactor:
 @dataclass(frozen=True, slots=True)
 class OidcSpec:
     """An OpenID Provider. `creation` None: only people who are linked already come in. `second_factor` None: ours is
-    asked. `ca` is PEM; empty: the system's authorities. `acr_values` are asked of the provider.
+    asked. `ca` is PEM; empty: the system's authorities. `acr_values` are asked of the provider. `endpoint_hosts` are
+    the hosts (`HOST` or `HOST:PORT`) beside the issuer's own where the provider's endpoints may be.
     """
 
     kind: ClassVar[str] = "oidc"
@@ -57,8 +58,10 @@ class OidcSpec:
     creation: Creation | None = None
     second_factor: ProviderFactor | None = None
     logout: bool = True
+    endpoint_hosts: tuple[str, ...] = ()
 
 
+IdentityAttribute = Literal["externalId", "userName", "id"]
 DirectorySchema = Literal["openldap", "active-directory"]
 Follow = Literal["auto", "syncrepl", "poll"]
 
@@ -113,7 +116,7 @@ class ScimSpec:
     description: str = ""
     enabled: bool = True
     identities_of: str = ""
-    identity_attribute: Literal["externalId", "userName", "id"] = "externalId"
+    identity_attribute: IdentityAttribute = "externalId"
     groups: tuple[str, ...] = ()
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from broker.documents import words
 from broker.documents.app import app_spec_document, read_app
+from broker.documents.ldap import ldap_spec_document, read_ldap
 from broker.documents.load import RawDocument, load_documents
+from broker.documents.oidc import oidc_spec_document, read_oidc
 from broker.documents.people import (
     binding_name,
     binding_spec_document,
@@ -19,16 +21,17 @@ from broker.documents.people import (
     user_spec_document,
 )
 from broker.documents.role import read_role, role_spec_document
+from broker.documents.scim import read_scim, scim_spec_document
 from broker.documents.section import Section
 from broker.documents.server import read_server, server_spec_document
 from broker.documents.spec import Spec
 from broker.errors import Invalid, Problem
 
 # In the order in which they can be made: a binding needs its role, a user their groups.
-KINDS = ("group", "role", "user", "role_binding", "app", "server")
+KINDS = ("group", "role", "user", "role_binding", "app", "server", "oidc", "ldap", "scim")
 _KIND_ALIASES = {"node": "server"}
 _LABELLED = frozenset({"role", "app", "server"})
-_DESCRIBED = _LABELLED | {"group"}
+_DESCRIBED = _LABELLED | {"group", "oidc", "ldap", "scim"}
 _NAME_CHECKS = {"role_binding": binding_name, "user": words.user_name}
 
 
@@ -124,6 +127,12 @@ def _read_kind(kind: str, document: Section, name: str, description: str, labels
             return read_user(document, name)
         case "group":
             return read_group(document, name, description)
+        case "oidc":
+            return read_oidc(document, name, description)
+        case "ldap":
+            return read_ldap(document, name, description)
+        case "scim":
+            return read_scim(document, name, description)
         case _:
             return read_binding(document, name)
 
@@ -144,4 +153,7 @@ _SPEC_DOCUMENTS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "group": group_spec_document,
     "app": app_spec_document,
     "server": server_spec_document,
+    "oidc": oidc_spec_document,
+    "ldap": ldap_spec_document,
+    "scim": scim_spec_document,
 }

@@ -71,14 +71,22 @@ class Section:
             for index, item in enumerate(items)
         ]
 
-    def text(self, key: str, check: Check = anything, *, default: str = "", required: bool = False) -> str:
+    def text(
+        self,
+        key: str,
+        check: Check = anything,
+        *,
+        default: str = "",
+        required: bool = False,
+        longest: int = MAX_TEXT,
+    ) -> str:
         """A string; `default` when absent or wrong."""
         value = self.take(key)
         if value is None:
             if required and key not in self._value:
                 self.problem(key, "is missing")
             return default
-        return default if self._is_wrong_text(key, value, check) else str(value)
+        return default if self._is_wrong_text(key, value, check, longest) else str(value)
 
     def texts(self, key: str, check: Check = anything) -> tuple[str, ...]:
         """A list of strings; one string is a list of one. Repetitions are dropped."""
@@ -147,11 +155,11 @@ class Section:
         ]
         return tuple(dict.fromkeys(good))
 
-    def _is_wrong_text(self, key: str, value: Any, check: Check) -> bool:
+    def _is_wrong_text(self, key: str, value: Any, check: Check, longest: int = MAX_TEXT) -> bool:
         if not isinstance(value, str):
             self.problem(key, f"must be a string, not {described(value)}", quoting(value))
             return True
-        wrong = f"is longer than {MAX_TEXT} characters" if len(value) > MAX_TEXT else check(value)
+        wrong = f"is longer than {longest} characters" if len(value) > longest else check(value)
         if wrong:
             self.problem(key, wrong)
         return bool(wrong)

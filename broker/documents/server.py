@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from broker.documents import words
+from broker.documents.mfa import mfa_document, read_mfa
 from broker.documents.section import Section
 from broker.documents.spec import ServerSpec
 
@@ -18,6 +19,7 @@ def read_server(document: Section, name: str, description: str, labels: dict[str
         hostname=spec.text("hostname", words.host),
         description=description,
         labels=labels,
+        mfa=read_mfa(spec),
     )
     spec.finish()
     return read
@@ -25,4 +27,5 @@ def read_server(document: Section, name: str, description: str, labels: dict[str
 
 def server_spec_document(server: ServerSpec) -> dict[str, Any]:
     """The `spec` of a server as plain values."""
-    return {"addr": server.addr, **({"hostname": server.hostname} if server.hostname else {})}
+    demands = {key: value for key, value in mfa_document(server.mfa).items() if value is not None}
+    return {"addr": server.addr, **({"hostname": server.hostname} if server.hostname else {}), **demands}

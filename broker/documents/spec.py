@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from broker.policy.role import RoleSpec
+from broker.documents.connector_spec import LdapSpec, OidcSpec, ScimSpec
+from broker.policy.role import MfaOptions, RoleSpec
 
 Labels = Mapping[str, str]
 BindingSubject = Literal["user", "group", "machine"]
@@ -84,6 +85,7 @@ class AppSpec:
     tls: UpstreamTls = UpstreamTls()
     max_body: int | None = None
     allow_encoded_slashes: bool = False
+    mfa: MfaOptions = MfaOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class ServerSpec:
     hostname: str = ""
     description: str = ""
     labels: Labels = field(default_factory=dict)
+    mfa: MfaOptions = MfaOptions()
 
     @property
     def host(self) -> str:
@@ -107,4 +110,4 @@ class ServerSpec:
         return int(self.addr.rpartition(":")[2])
 
 
-Spec = RoleSpec | BindingSpec | UserSpec | GroupSpec | AppSpec | ServerSpec
+Spec = RoleSpec | BindingSpec | UserSpec | GroupSpec | AppSpec | ServerSpec | OidcSpec | LdapSpec | ScimSpec

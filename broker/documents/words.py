@@ -12,7 +12,9 @@ _TRAIT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]{1,64}")
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_PEM = re.compile(r"(?:\s*-----BEGIN CERTIFICATE-----\r?\n[A-Za-z0-9+/=\r\n]+-----END CERTIFICATE-----\s*)+", re.ASCII)
 MAX_LABEL = 256
+MAX_PEM = 65536
 
 # Ours to set, or about the connection itself: no document may touch them. Compared in lower case.
 RESERVED_HEADERS = frozenset(
@@ -95,3 +97,8 @@ def header_name(text: str) -> str:
 
 def header_value(text: str) -> str:
     return "" if text.isascii() and text.isprintable() else "must be printable ASCII"
+
+
+def pem(text: str) -> str:
+    """Certificates in PEM, one after another."""
+    return "" if _PEM.fullmatch(text) else "is not a certificate in PEM"
