@@ -8,6 +8,7 @@ from accounts.models.invite import Invite
 from accounts.models.login_session import LoginSession, SignIn
 from accounts.models.notice import Confirmation, Notice
 from accounts.models.oauth_code import OAuthCode
+from accounts.models.provisioned_group import ProvisionedGroup
 from accounts.models.recovery_code import RecoveryCode
 from accounts.models.throttle import Throttle
 from accounts.models.totp import TotpDevice
@@ -32,6 +33,7 @@ __all__ = [
     "PasskeyChallenge",
     "ProviderFlow",
     "ProviderSession",
+    "ProvisionedGroup",
     "RecoveryCode",
     "SignIn",
     "Throttle",
