@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, cast
 
 from broker.documents import words
-from broker.documents.duration import duration_text, parse_duration
+from broker.documents.duration import duration_text
+from broker.documents.mfa import mfa_document, read_duration, read_mfa
 from broker.documents.section import Section
 from broker.policy.attempt import ADMIN_KINDS, ADMIN_VERBS
 from broker.policy.condition import compile_condition
@@ -13,12 +15,11 @@ from broker.policy.grant import compile_labels
 from broker.policy.login import is_login
 from broker.policy.method import KNOWN
 from broker.policy.path import path_pattern
-from broker.policy.role import AdminRule, MfaLevel, Options, RoleSpec, Rules
+from broker.policy.role import AdminRule, Options, RoleSpec, Rules
 from broker.policy.template import parse_template
 
 ANY = "*"
 _KIND_ALIASES = {"role_binding": "binding"}
-_MFA_LEVELS = ("no", "yes", "phishing-resistant")
 _FLAGS = ("pin_source_ip", "forward_agent", "ssh_file_copy", "permit_x11_forwarding", "pty")
 
 
@@ -80,38 +81,14 @@ def _read_admin_rule(rule: Section) -> AdminRule:
 def _read_options(options: Section) -> Options:
     local, remote = _read_forwarding(options)
     read = Options(
-        max_session_ttl=_read_duration(options, "max_session_ttl"),
-        require_session_mfa=_read_mfa(options),
-        mfa_verification_interval=_read_duration(options, "mfa_verification_interval"),
+        **cast(Any, asdict(read_mfa(options))),
+        max_session_ttl=read_duration(options, "max_session_ttl"),
         forward_local=local,
         forward_remote=remote,
-        **{flag: options.flag(flag) for flag in _FLAGS},
+        **cast(Any, {flag: options.flag(flag) for flag in _FLAGS}),
     )
     options.finish()
     return read
-
-
-def _read_duration(options: Section, key: str) -> float | None:
-    text = options.text(key)
-    if key not in options:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        options.problem(key, str(error))
-        return None
-
-
-def _read_mfa(options: Section) -> MfaLevel | None:
-    value = options.take("require_session_mfa")
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value in _MFA_LEVELS:
-        return cast(MfaLevel, value)
-    options.problem("require_session_mfa", "must be no, yes or phishing-resistant")
-    return None
 
 
 def _read_forwarding(options: Section) -> tuple[bool | None, bool | None]:
@@ -217,10 +194,8 @@ def _rules_document(rules: Rules) -> dict[str, Any]:
 
 def _options_document(options: Options) -> dict[str, Any]:
     document: dict[str, Any] = {flag: getattr(options, flag) for flag in _FLAGS}
-    document["require_session_mfa"] = options.require_session_mfa
-    for key in ("max_session_ttl", "mfa_verification_interval"):
-        seconds = getattr(options, key)
-        document[key] = None if seconds is None else duration_text(seconds)
+    document |= mfa_document(options)
+    document["max_session_ttl"] = None if options.max_session_ttl is None else duration_text(options.max_session_ttl)
     forwarding = {
         way: {"enabled": enabled}
         for way, enabled in (("local", options.forward_local), ("remote", options.forward_remote))

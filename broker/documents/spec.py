@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from broker.documents.connector_spec import LdapSpec, OidcSpec, ScimSpec
-from broker.policy.role import MfaOptions, RoleSpec
+from broker.policy.role import NO_DEMANDS, MfaOptions, RoleSpec
 
 Labels = Mapping[str, str]
 BindingSubject = Literal["user", "group", "machine"]
@@ -85,7 +85,7 @@ class AppSpec:
     tls: UpstreamTls = UpstreamTls()
     max_body: int | None = None
     allow_encoded_slashes: bool = False
-    mfa: MfaOptions = MfaOptions()
+    mfa: MfaOptions = NO_DEMANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class ServerSpec:
     hostname: str = ""
     description: str = ""
     labels: Labels = field(default_factory=dict)
-    mfa: MfaOptions = MfaOptions()
+    mfa: MfaOptions = NO_DEMANDS
 
     @property
     def host(self) -> str:

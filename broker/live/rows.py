@@ -15,8 +15,9 @@ from broker.documents import AppSpec, RoleSpec, ServerSpec, parse_mapping
 from broker.errors import Invalid
 from broker.live.values import LiveAccess, LiveApp, LiveBinding, LiveLogin, LiveServer, LiveUser
 from broker.models import AccessSession, App, Binding, Lock, Role, Server
+from broker.policy import Access, Locks, Resource
 from broker.policy import Lock as LockValue
-from broker.policy import Locks, Resource
+from broker.policy.terms import terms_of_resource
 
 log = logging.getLogger(__name__)
 S = TypeVar("S", RoleSpec, AppSpec, ServerSpec)
@@ -96,7 +97,8 @@ def apps(found: Iterable[App]) -> Iterable[LiveApp]:
     for row in found:
         if spec := _read(row, "app", AppSpec):
             public, slashes = tuple(spec.public_paths), spec.allow_encoded_slashes
-            resource = Resource("app", str(row.pk), row.name, dict(spec.labels), public, slashes)
+            terms = terms_of_resource(spec.mfa)
+            resource = Resource("app", str(row.pk), row.name, dict(spec.labels), public, slashes, terms)
             yield LiveApp(str(row.pk), row.name, row.host, spec, resource)
 
 
@@ -104,7 +106,8 @@ def servers(found: Iterable[Server]) -> Iterable[LiveServer]:
     """The servers that can be read."""
     for row in found:
         if spec := _read(row, "server", ServerSpec):
-            resource = Resource("server", str(row.pk), row.name, dict(spec.labels))
+            terms = terms_of_resource(spec.mfa)
+            resource = Resource("server", str(row.pk), row.name, dict(spec.labels), terms=terms)
             yield LiveServer(str(row.pk), row.name, row.enrolled_at is not None, spec, resource)
 
 
@@ -150,6 +153,7 @@ def login(row: LoginSession) -> LiveLogin:
         idle_at=row.last_seen_at.timestamp() + settings.POSTERN.session_idle,
         amr=frozenset(row.amr),
         mfa_at=row.mfa_at.timestamp() if row.mfa_at else None,
+        mfa_spent_at=row.mfa_spent_at.timestamp() if row.mfa_spent_at else None,
         ended=row.ended_at is not None,
         key_thumbprint=row.key_thumbprint,
     )
@@ -166,4 +170,5 @@ def access(row: AccessSession) -> LiveAccess:
         resource_id=str(row.resource_id),
         expires_at=row.expires_at.timestamp(),
         ended=row.ended_at is not None,
+        within=Access(row.mfa_at.timestamp() if row.mfa_at else None),
     )

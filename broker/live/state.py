@@ -328,6 +328,7 @@ class Live:
                 expires_at=min(login.expires_at, login.idle_at),
                 amr=login.amr,
                 mfa_at=login.mfa_at,
+                mfa_spent_at=login.mfa_spent_at,
             )
             subject = subject_value(user, session)
             if self.logins.get(login.id) is login:

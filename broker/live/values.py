@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from broker.documents import AppSpec, ServerSpec
-from broker.policy import Login, Resource, Subject
+from broker.policy import Access, Login, Resource, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,17 @@ class LiveLogin:
     idle_at: float
     amr: frozenset[str]
     mfa_at: float | None
+    mfa_spent_at: float | None
     ended: bool
     key_thumbprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveAccess:
-    """An access session: the credential it is known by, and whose use of which resource it is."""
+    """An access session: the credential it is known by, and whose use of which resource it is.
+
+    `within` is what attempts made in it carry along.
+    """
 
     id: str
     token_hash: str
@@ -53,6 +57,7 @@ class LiveAccess:
     resource_id: str
     expires_at: float
     ended: bool
+    within: Access
 
 
 @dataclass(frozen=True, slots=True)

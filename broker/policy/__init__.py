@@ -1,7 +1,7 @@
 """Policy: who may do what. Pure: frozen values in, a Permit or a Denial out."""
 
-from broker.policy.attempt import Attempt, Context, Login, Resource, Subject
-from broker.policy.decide import decide
+from broker.policy.attempt import Access, Attempt, Context, Login, Resource, Subject
+from broker.policy.decide import decide, terms_of_use
 from broker.policy.decision import Decision, Denial, Permit
 from broker.policy.explain import Explanation, Tried, explain
 from broker.policy.grant import Grant, compile_role
@@ -9,10 +9,12 @@ from broker.policy.grantset import GrantSet
 from broker.policy.lock import NO_LOCKS, Lock, Locks
 from broker.policy.path import canonical_path
 from broker.policy.reason import Reason
-from broker.policy.role import AdminRule, Options, RoleSpec, Rules
+from broker.policy.role import AdminRule, MfaOptions, Options, RoleSpec, Rules
+from broker.policy.terms import Terms
 
 __all__ = [
     "NO_LOCKS",
+    "Access",
     "AdminRule",
     "Attempt",
     "Context",
@@ -24,6 +26,7 @@ __all__ = [
     "Lock",
     "Locks",
     "Login",
+    "MfaOptions",
     "Options",
     "Permit",
     "Reason",
@@ -31,9 +34,11 @@ __all__ = [
     "RoleSpec",
     "Rules",
     "Subject",
+    "Terms",
     "Tried",
     "canonical_path",
     "compile_role",
     "decide",
     "explain",
+    "terms_of_use",
 ]

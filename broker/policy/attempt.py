@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from broker.policy.terms import Terms
 
 SubjectKind = Literal["person", "machine"]
 
@@ -21,12 +24,23 @@ ACTIONS = frozenset({APP_REQUEST, SSH_SESSION, CERTIFICATE_ISSUE, CONSOLE_OPEN})
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The login session an attempt is made under. Times are Unix seconds; `amr` uses the names of RFC 8176."""
+    """The login session an attempt is made under. Times are Unix seconds; `amr` uses the names of RFC 8176.
+
+    `mfa_spent_at` is when the second factor given at `mfa_at` first started an access session that wants its own.
+    """
 
     id: str
     started_at: float
     expires_at: float
     amr: frozenset[str] = frozenset()
+    mfa_at: float | None = None
+    mfa_spent_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The access session an attempt is made within. `mfa_at`: the confirmation of its own that it was started with."""
+
     mfa_at: float | None = None
 
 
@@ -48,7 +62,7 @@ class Resource:
     """What an attempt is made on: kind (`app`, `server`, or an administered kind), name, labels.
 
     `public_paths` are patterns of an app's paths that need no sign-in; `allow_encoded_slashes` says whether `%2F` in a
-    path is accepted.
+    path is accepted. `terms` are what using it demands, whichever role allows it.
     """
 
     kind: str
@@ -57,6 +71,7 @@ class Resource:
     labels: Mapping[str, str] = field(default_factory=dict)
     public_paths: tuple[str, ...] = ()
     allow_encoded_slashes: bool = False
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One question to `decide()`. `login` (SSH account), `method` and `path` (raw, no query) as the action needs."""
+    """One question to `decide()`. `login` (SSH account), `method` and `path` (raw, no query) as the action needs.
+
+    `access` is the access session it is made within; None: it would begin one, if the action has such.
+    """
 
     subject: Subject | None
     action: str
@@ -78,3 +96,4 @@ class Attempt:
     login: str = ""
     method: str = ""
     path: str = ""
+    access: Access | None = None

@@ -14,7 +14,7 @@ from broker.policy.attempt import (
     Login,
     Subject,
 )
-from broker.policy.criteria import NEARNESS, Fell, allowing, denying
+from broker.policy.criteria import NEARNESS, Fell, allowing, condition_failure, denying
 from broker.policy.decision import Decision, Denial
 from broker.policy.grant import Grant
 from broker.policy.grantset import GrantSet, ready
@@ -25,9 +25,11 @@ from broker.policy.reason import Reason
 from broker.policy.terms import (
     MACHINE_DEFAULTS,
     PERSON_DEFAULTS,
+    Terms,
     permit_by_roles,
     permit_public,
     permit_signed_in,
+    strictest,
 )
 
 _NEEDS_NO_ROLE = frozenset({CERTIFICATE_ISSUE, CONSOLE_OPEN})
@@ -107,13 +109,28 @@ def _on_terms(attempt: Attempt, login: Login, held: GrantSet, mask: int) -> Deci
     """The permit that the grants of a mask give together, if the login session fulfils what they demand."""
     grants = held.of(mask)
     terms = held.terms_of(mask)
-    if failure := terms.failure(login, attempt.context.at):
-        return Denial((failure,))
+    if attempt.resource.terms is not None:
+        terms = strictest((terms, attempt.resource.terms))
+    if failure := terms.failure(login, attempt.context.at, attempt.access):
+        return Denial((failure,), phishing_resistant=terms.phishing_resistant)
     ends_at = terms.end_of(login)
     if mask & held.timed:
         ends_at = min([ends_at, *(grant.until for grant in grants if grant.until is not None)])
     defaults = MACHINE_DEFAULTS if _is_machine(attempt.subject) else PERSON_DEFAULTS
     return permit_by_roles(attempt, held.roles_of(grants), terms, ends_at, defaults)
+
+
+def terms_of_use(attempt: Attempt, grants: Sequence[Grant]) -> Terms:
+    """What using an app demands by all the roles that open some path of it: for a credential that is good for many."""
+    at, resource = attempt.context.at, attempt.resource
+    opening = [
+        grant.terms
+        for grant in grants
+        if grant.is_held(at)
+        and grant.allow.apps.matches(resource.labels)
+        and condition_failure(grant.allow, attempt) is None
+    ]
+    return strictest([resource.terms or Terms(), *opening])
 
 
 def _is_machine(subject: Subject | None) -> bool:

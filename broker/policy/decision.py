@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, NamedTuple
 
-from broker.policy.reason import Reason
+from broker.policy.reason import CONFIRMABLE, Reason
 
 
 class Permit(NamedTuple):
     """A yes. `roles` allowed it; `until` (Unix seconds) is when it must be asked again at the latest.
 
     `ends_at` (Unix seconds) is when what was granted ends whatever happens, and `max_ttl` is how many seconds a
-    credential made on this permit may live. The booleans say what an SSH session may do; `forward_ports` is both
-    directions, which is all that a certificate can say.
+    credential made on this permit may live. `mfa_reuse` is for how many seconds one confirmation may start access
+    sessions: 0, a single one; infinity, it needs none of its own. The booleans say what an SSH session may do;
+    `forward_ports` is both directions, which is all that a certificate can say.
     """
 
     roles: tuple[str, ...]
@@ -21,6 +23,7 @@ class Permit(NamedTuple):
     reason: Reason = Reason.ROLE_ALLOWS
     max_ttl: float = 0.0
     ends_at: float = 0.0
+    mfa_reuse: float = inf
     pty: bool = False
     forward_agent: bool = False
     forward_ports: bool = False
@@ -38,16 +41,25 @@ class Permit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A no. `reasons` are in the order found, the deciding one first; `role` is the role that denied, if one did."""
+    """A no. `reasons` are in the order found, the deciding one first; `role` is the role that denied, if one did.
+
+    `phishing_resistant`: whether only such a second factor would do.
+    """
 
     reasons: tuple[Reason, ...]
     role: str = ""
     detail: str = ""
+    phishing_resistant: bool = False
 
     @property
     def permitted(self) -> Literal[False]:
         """So that a caller need not look at the type."""
         return False
+
+    @property
+    def confirmable(self) -> bool:
+        """Whether the person can lift it by giving their second factor again."""
+        return bool(self.reasons) and CONFIRMABLE.issuperset(self.reasons)
 
 
 Decision = Permit | Denial

@@ -16,6 +16,7 @@ from broker.policy.grantset import GrantSet
 from broker.policy.lock import NO_LOCKS, Locks
 from broker.policy.path import canonical_path
 from broker.policy.reason import Reason
+from broker.policy.terms import OWN_MFA_SECONDS, Terms
 from broker.policy.words import attempted, hint_of, text_of
 
 Outcome = Literal["allows", "denies", "does-not-allow", "terms-not-met"]
@@ -73,8 +74,13 @@ def _try(grant: Grant, attempt: Attempt, path: str) -> Tried:
         failure = fell[0][0]
         return Tried(grant.role, grant.via, "does-not-allow", failure, _failed_text(failure, grant, attempt))
     login = attempt.subject.login if attempt.subject else None
-    if login is not None and (unmet := grant.terms.failure(login, at)):
-        return Tried(grant.role, grant.via, "terms-not-met", unmet, _terms_text(unmet, grant, login, at))
+    if login is not None:
+        own, resource = grant.terms, attempt.resource
+        if unmet := own.failure(login, at, attempt.access):
+            return Tried(grant.role, grant.via, "terms-not-met", unmet, _terms_text(unmet, own, login, at))
+        if resource.terms and (unmet := resource.terms.failure(login, at, attempt.access)):
+            text = f"allows it, but {resource.name} {_terms_text(unmet, resource.terms, login, at)}"
+            return Tried(grant.role, grant.via, "terms-not-met", unmet, text)
     return Tried(grant.role, grant.via, "allows", None, f"allows {attempted(attempt)}")
 
 
@@ -120,15 +126,21 @@ def _condition_text(conditions: Sequence[Condition], attempt: Attempt) -> str:
     return "its conditions hold"
 
 
-def _terms_text(failure: Reason, grant: Grant, login: Login, at: float) -> str:
-    terms = grant.terms
+def _terms_text(failure: Reason, terms: Terms, login: Login, at: float) -> str:
     match failure:
         case Reason.SESSION_TOO_OLD:
             age = at - login.started_at
             return f"wants a login session younger than {terms.max_age:.0f} s; it is {age:.0f} s old"
         case Reason.MFA_TOO_OLD if login.mfa_at is not None:
-            since = at - login.mfa_at
-            return f"wants a second factor at most {terms.mfa_within:.0f} s ago; it was {since:.0f} s ago"
+            since, within = at - login.mfa_at, terms.mfa_within
+            if since < within:
+                return f"wants a second factor of at most {OWN_MFA_SECONDS:.0f} s ago for each session; " + (
+                    f"it was {since:.0f} s ago"
+                )
+            return f"wants a second factor at most {within:.0f} s ago; it was {since:.0f} s ago"
+        case Reason.MFA_SPENT:
+            batch = f", or in a batch of {terms.mfa_reuse:.0f} s" if terms.mfa_reuse else ""
+            return f"wants a second factor of its own for each session{batch}; the last one was spent on another"
         case Reason.MFA_KIND:
             return "wants a phishing-resistant second factor"
         case _:

@@ -38,3 +38,8 @@ class Reason(StrEnum):
     MFA_REQUIRED = "mfa-required"
     MFA_TOO_OLD = "mfa-too-old"
     MFA_KIND = "mfa-kind"
+    MFA_SPENT = "mfa-spent"
+
+
+CONFIRMABLE = frozenset({Reason.MFA_REQUIRED, Reason.MFA_TOO_OLD, Reason.MFA_KIND, Reason.MFA_SPENT})
+"""Denials that a person lifts by giving their second factor again."""

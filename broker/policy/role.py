@@ -36,12 +36,26 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class MfaOptions:
+    """What a role or a resource demands of the second factor; None means it has no opinion. Durations in seconds.
+
+    `mfa_per_session`: each access session wants a confirmation of its own; `mfa_reuse` lets one cover a batch.
+    """
+
+    require_session_mfa: MfaLevel | None = None
+    mfa_verification_interval: float | None = None
+    mfa_per_session: bool | None = None
+    mfa_reuse: float | None = None
+
+
+NO_DEMANDS = MfaOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Options(MfaOptions):
     """The terms a role sets, `spec.options`; None means it has no opinion. Durations are in seconds."""
 
     max_session_ttl: float | None = None
-    require_session_mfa: MfaLevel | None = None
-    mfa_verification_interval: float | None = None
     pin_source_ip: bool | None = None
     forward_agent: bool | None = None
     forward_local: bool | None = None

@@ -7,10 +7,10 @@ from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
-from broker.policy.attempt import APP_REQUEST, CERTIFICATE_ISSUE, SSH_SESSION, Attempt, Login
+from broker.policy.attempt import APP_REQUEST, CERTIFICATE_ISSUE, SSH_SESSION, Access, Attempt, Login
 from broker.policy.decision import Permit
 from broker.policy.reason import Reason
-from broker.policy.role import Options
+from broker.policy.role import MfaOptions, Options
 
 # An enum's member takes a tenth of a microsecond to look up, and every decision would.
 ROLE_ALLOWS = Reason.ROLE_ALLOWS
@@ -19,6 +19,8 @@ REASK_SECONDS = 30.0
 ACCESS_CERTIFICATE_SECONDS = 300.0
 IDENTITY_CERTIFICATE_SECONDS = 3600.0
 FRESH_MFA_SECONDS = 3600.0
+OWN_MFA_SECONDS = 300.0
+"""How soon after a confirmation an access session must start that wants one of its own."""
 # Values of RFC 8176 that a phishing site cannot get: keys that sign for the real address only, and smart cards.
 PHISHING_RESISTANT = frozenset({"hwk", "swk", "sc"})
 
@@ -28,25 +30,43 @@ MACHINE_DEFAULTS = FILES
 
 
 class Terms(NamedTuple):
-    """What one role or several together demand. Durations in seconds; `yes` and `no` are the switches voted on."""
+    """What one role or several together demand. Durations in seconds; `yes` and `no` are the switches voted on.
+
+    `mfa_reuse` is for how long one confirmation may start access sessions: 0, a single one; infinity, no access session
+    wants a confirmation of its own. So the smallest is the strictest.
+    """
 
     max_age: float = inf
     mfa_within: float = inf
     phishing_resistant: bool = False
     yes: int = 0
     no: int = 0
+    mfa_reuse: float = inf
 
-    def failure(self, login: Login, at: float) -> Reason | None:
-        """Why this login session does not fulfil them; None when it does."""
+    def failure(self, login: Login, at: float, access: Access | None = None) -> Reason | None:
+        """Why this login session does not fulfil them, within an access session or to begin one; None when it does."""
         if at >= login.started_at + self.max_age:
             return Reason.SESSION_TOO_OLD
-        if self.mfa_within == inf and not self.phishing_resistant:
+        if self.mfa_within == inf and not self.phishing_resistant and self.mfa_reuse == inf:
             return None
         if login.mfa_at is None:
             return Reason.MFA_REQUIRED
         if self.phishing_resistant and not login.amr & PHISHING_RESISTANT:
             return Reason.MFA_KIND
-        return Reason.MFA_TOO_OLD if at >= login.mfa_at + self.mfa_within else None
+        if at >= login.mfa_at + self.mfa_within:
+            return Reason.MFA_TOO_OLD
+        return None if self.mfa_reuse == inf else self._own_failure(login.mfa_at, login.mfa_spent_at, at, access)
+
+    def _own_failure(self, mfa_at: float, spent_at: float | None, at: float, access: Access | None) -> Reason | None:
+        """Why there is no confirmation of its own. What needs no access session spends none, and wants a good one."""
+        if access is not None:
+            return None if access.mfa_at is not None else Reason.MFA_SPENT
+        # Asked for 0 by itself: were the clock set back, the sum would lie ahead of us for a second session.
+        if spent_at is not None and self.mfa_reuse > 0 and at < spent_at + self.mfa_reuse:
+            return None
+        if at >= mfa_at + OWN_MFA_SECONDS:
+            return Reason.MFA_TOO_OLD
+        return None if spent_at is None else Reason.MFA_SPENT
 
     def end_of(self, login: Login) -> float:
         """When the first of all limits is reached, in Unix seconds."""
@@ -68,10 +88,6 @@ class Terms(NamedTuple):
 @lru_cache(maxsize=4096)
 def terms_of(options: Options) -> Terms:
     """The terms that a role's options set."""
-    within = options.mfa_verification_interval
-    wants_mfa = options.require_session_mfa in ("yes", "phishing-resistant")
-    if within is None:
-        within = FRESH_MFA_SECONDS if wants_mfa else inf
     votes = (
         (PTY, options.pty),
         (AGENT, options.forward_agent),
@@ -81,13 +97,29 @@ def terms_of(options: Options) -> Terms:
         (FILES, options.ssh_file_copy),
         (UNPINNED, None if options.pin_source_ip is None else not options.pin_source_ip),
     )
-    return Terms(
+    return mfa_terms(options)._replace(
         max_age=inf if options.max_session_ttl is None else options.max_session_ttl,
-        mfa_within=within,
-        phishing_resistant=options.require_session_mfa == "phishing-resistant",
         yes=sum(switch for switch, vote in votes if vote is True),
         no=sum(switch for switch, vote in votes if vote is False),
     )
+
+
+def mfa_terms(options: MfaOptions) -> Terms:
+    """The terms that demands on the second factor set."""
+    within = options.mfa_verification_interval
+    if within is None:
+        within = FRESH_MFA_SECONDS if options.require_session_mfa in ("yes", "phishing-resistant") else inf
+    return Terms(
+        mfa_within=within,
+        phishing_resistant=options.require_session_mfa == "phishing-resistant",
+        mfa_reuse=(options.mfa_reuse or 0.0) if options.mfa_per_session else inf,
+    )
+
+
+def terms_of_resource(options: MfaOptions) -> Terms | None:
+    """What using a resource demands; None when it demands nothing, which is quicker to decide on."""
+    terms = mfa_terms(options)
+    return None if terms == Terms() else terms
 
 
 def strictest(several: Sequence[Terms]) -> Terms:
@@ -101,14 +133,15 @@ def strictest(several: Sequence[Terms]) -> Terms:
 
 
 def _both(one: Terms, other: Terms) -> Terms:
-    age, within, resistant, yes, no = one
-    other_age, other_within, other_resistant, other_yes, other_no = other
+    age, within, resistant, yes, no, reuse = one
+    other_age, other_within, other_resistant, other_yes, other_no, other_reuse = other
     return Terms(
         age if age < other_age else other_age,
         within if within < other_within else other_within,
         resistant or other_resistant,
         yes | other_yes,
         no | other_no,
+        reuse if reuse < other_reuse else other_reuse,
     )
 
 
@@ -120,11 +153,11 @@ def permit_by_roles(attempt: Attempt, roles: tuple[str, ...], terms: Terms, ends
         until = ends_at
     if attempt.action != SSH_SESSION:
         ttl = ends_at - at if attempt.action == APP_REQUEST else 0.0
-        return Permit(roles, until, ROLE_ALLOWS, ttl, ends_at)
+        return Permit(roles, until, ROLE_ALLOWS, ttl, ends_at, terms.mfa_reuse)
     ttl = ends_at - at
     if ttl > ACCESS_CERTIFICATE_SECONDS:
         ttl = ACCESS_CERTIFICATE_SECONDS
-    return Permit(roles, until, ROLE_ALLOWS, ttl, ends_at, *_SESSION[terms.switches(defaults)])
+    return Permit(roles, until, ROLE_ALLOWS, ttl, ends_at, terms.mfa_reuse, *_SESSION[terms.switches(defaults)])
 
 
 def _session(on: int) -> tuple[bool, ...]:

@@ -33,7 +33,8 @@ _TEXTS: Mapping[Reason, str] = {
     Reason.SESSION_TOO_OLD: "the login session is older than the role accepts",
     Reason.MFA_REQUIRED: "a second factor is required",
     Reason.MFA_TOO_OLD: "the second factor was given too long ago",
-    Reason.MFA_KIND: "the role asks for a phishing-resistant second factor, such as a passkey or security key",
+    Reason.MFA_KIND: "a phishing-resistant second factor is required, such as a passkey or security key",
+    Reason.MFA_SPENT: "each new session here wants a second factor of its own, and none was given for this one",
 }
 
 _ASK_ADMINISTRATOR = "ask an administrator for a role that allows it"
@@ -58,9 +59,10 @@ _HINTS: Mapping[Reason, str] = {
     Reason.CONDITION_FALSE: "try where and when the role allows it, or ask an administrator",
     Reason.CONDITION_ERROR: "ask an administrator to look at the role's conditions",
     Reason.SESSION_TOO_OLD: _SIGN_IN,
-    Reason.MFA_REQUIRED: "sign in with your second factor",
+    Reason.MFA_REQUIRED: "give your second factor",
     Reason.MFA_TOO_OLD: "give your second factor again",
-    Reason.MFA_KIND: "sign in with a passkey or security key",
+    Reason.MFA_KIND: "give your second factor with a passkey or security key",
+    Reason.MFA_SPENT: "give your second factor again",
 }
 
 
