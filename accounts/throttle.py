@@ -61,6 +61,14 @@ class Door:
         """The same, and the day's budget for six-digit codes."""
         return (*self.keys(), (f"codes:{self.device}:{self._account}", CODES_A_DAY))
 
+    def passkey_keys(self) -> Keys:
+        """A counter apart: a passkey cannot be guessed, so guessing at others must keep nobody from using it."""
+        return ((f"passkeys:{_network(self.address)}", ADDRESS),)
+
+    def address_keys(self) -> Keys:
+        """The address alone, where no account is named."""
+        return ((f"address:{_network(self.address)}", ADDRESS),)
+
     @property
     def _account(self) -> str:
         return hashlib.sha256(name_key(self.name).encode("utf-8", "replace")).hexdigest()[:40]

@@ -6,13 +6,14 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts.authenticators import recovery, totp
+from accounts.authenticators import recovery, second_factor, totp
 from accounts.models import Notice, RecoveryCode, TotpDevice, User
 from accounts.services.guessing import Wrong
 from accounts.services.notices import tell
 from broker.audit.event import Event, FactorEnrolled, FactorRemoved, RecoveryCodesMade
 from broker.audit.log import record
 from broker.audit.origin import Origin
+from broker.errors import Conflict, NotFound
 
 
 @transaction.atomic
@@ -41,6 +42,25 @@ def enrol_totp(origin: Origin, user: User, code: str, since: datetime, *, replac
     TotpDevice.objects.filter(pk=pending.pk).update(confirmed=True)
     tell(origin, user, Notice.Kind.FACTOR_ADDED, factor="totp", replaced=used is not None)
     record(origin, *events)
+
+
+def forget_pending(user: User) -> None:
+    """Another factor was enrolled instead: no authenticator app waits to be confirmed any more. In a transaction."""
+    TotpDevice.objects.filter(user=user, confirmed=False).delete()
+
+
+@transaction.atomic
+def remove_totp(origin: Origin, user: User) -> None:
+    """The authenticator app is no factor any more. Raises NotFound, or Conflict if there is no other factor."""
+    User.objects.select_for_update().get(pk=user.pk)
+    used = totp.device_of(user)
+    if used is None:
+        raise NotFound("you have no authenticator app", "it may have been removed already")
+    if second_factor.kinds_of(user) == ("totp",):
+        raise Conflict("this is your only second factor", "add a passkey first")
+    TotpDevice.objects.filter(user=user).delete()
+    tell(origin, user, Notice.Kind.FACTOR_REMOVED, factor="totp")
+    record(origin, FactorRemoved(id=str(user.pk), label=user.username, factor="totp"))
 
 
 @transaction.atomic

@@ -98,19 +98,47 @@ class PasswordChanged(_User):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactorEnrolled(_User):
+    """`called` is what the user calls a passkey; empty for other factors."""
+
     name: ClassVar[str] = "user.factor.enrolled"
     factor: str = ""
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactorRemoved(_User):
     name: ClassVar[str] = "user.factor.removed"
     factor: str = ""
+    called: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorRenamed(_User):
+    name: ClassVar[str] = "user.factor.renamed"
+    touching: ClassVar[bool] = False
+    factor: str = ""
+    called: str = ""
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyCloned(_User):
+    """A passkey's counter went backwards (`given`, where more than `known` was due): refused, it may be a copy."""
+
+    name: ClassVar[str] = "user.passkey.cloned"
+    touching: ClassVar[bool] = False
+    called: str = ""
+    known: int = 0
+    given: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactorsReset(_User):
+    """`how`: at-once, approved (by a second administrator) or due (after the delay)."""
+
     name: ClassVar[str] = "user.factors.reset"
+    how: str = "at-once"
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +156,15 @@ class RecoveryCodeUsed(_User):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInFailed(_User):
-    """A step of a sign-in failed. `label` is the name as typed when no such user exists, cut to 64 characters."""
+    """A step of a sign-in failed. `label` is the name as typed when no such user exists, cut to 64 characters.
+
+    `why` is a stable name of what was wrong with a passkey's answer; empty for what can be guessed.
+    """
 
     name: ClassVar[str] = "user.sign_in.failed"
     touching: ClassVar[bool] = False
     step: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
