@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
@@ -27,14 +27,25 @@ class Wrong(PosternError):
     """What was given does not prove anything. The words are the same whatever was wrong with it."""
 
 
-def guess(origin: Origin, door: Door, user: User | None, step: str, check: Callable[[], bool], message: str) -> None:
-    """Raises Wrong if `check` says no, Throttled without asking it when there were too many wrong guesses before."""
+def guess(
+    origin: Origin,
+    door: Door,
+    user: User | None,
+    step: str,
+    check: Callable[[], bool],
+    message: str,
+    refusals: Sequence[Event] = (),
+) -> None:
+    """Raises Wrong if `check` says no, Throttled without asking it when there were too many wrong guesses before.
+
+    `refusals` go to the log with a wrong guess; `check` may add to them.
+    """
     keys = door.code_keys() if step == "totp" else door.keys()
     right, paid = throttle.is_right(keys, check)
     if right:
         return
     about = {"id": str(user.pk) if user else "", "label": user.username if user else door.name[:64], "step": step}
-    events: list[Event] = [SignInFailed(**about)]  # type: ignore[arg-type]
+    events: list[Event] = [*refusals, SignInFailed(**about)]  # type: ignore[arg-type]
     if paid.blocks:
         events.append(SignInThrottled(**about, retry_after=math.ceil(paid.retry_after)))  # type: ignore[arg-type]
     with transaction.atomic():

@@ -50,7 +50,8 @@ PRESETS: Mapping[DirectorySchema, Preset] = {
         user_filter="(&(objectClass=inetOrgPerson)(|(uid={name})(mail={name})))",
         id_attribute="entryUUID",
         name_attribute="uid",
-        disabled_filter="(pwdAccountLockedTime=*)",
+        # Locked by an administrator (the ppolicy draft, 5.3.3); what wrong guesses lock must not cut what is open.
+        disabled_filter="(pwdAccountLockedTime=000001010000Z)",
         group_filter="(objectClass=groupOfNames)",
         full_name="cn",
     ),
