@@ -13,7 +13,7 @@ metadata:
 spec:
   allow:
     rules:
-      - resources: [role, binding, user, group, app, server, lock, session]
+      - resources: [role, binding, user, group, app, server, lock, session, connector]
         verbs: ['*']
 ---
 kind: role
@@ -23,7 +23,7 @@ metadata:
 spec:
   allow:
     rules:
-      - resources: [event, session]
+      - resources: [event, session, connector]
         verbs: [list, read]
 """
 

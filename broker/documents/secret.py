@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TypeVar
 
 from broker.documents.connector_spec import KEPT, LdapSpec, OidcSpec
 from broker.documents.section import MAX_TEXT, Section
 
 _KEPT = re.compile(r"kept:[0-9a-f]{12}")
 SECRET_FIELDS = {"oidc": "client_secret", "ldap": "bind_password"}
-Secretive = TypeVar("Secretive", OidcSpec, LdapSpec)
+Secretive = OidcSpec | LdapSpec
 
 
 def read_secret(spec: Section, key: str) -> str:

@@ -16,7 +16,7 @@ SSH_SESSION = "ssh.session"
 CERTIFICATE_ISSUE = "certificate.issue"
 CONSOLE_OPEN = "console.open"
 
-ADMIN_KINDS = ("role", "binding", "user", "group", "app", "server", "lock", "session", "event")
+ADMIN_KINDS = ("role", "binding", "user", "group", "app", "server", "lock", "session", "event", "connector")
 ADMIN_VERBS = ("list", "read", "create", "update", "delete")
 ADMIN_ACTIONS = frozenset(f"{kind}.{verb}" for kind in ADMIN_KINDS for verb in ADMIN_VERBS)
 ACTIONS = frozenset({APP_REQUEST, SSH_SESSION, CERTIFICATE_ISSUE, CONSOLE_OPEN}) | ADMIN_ACTIONS

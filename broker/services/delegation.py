@@ -81,6 +81,16 @@ def may_act_for(origin: Origin, subject: Subject | None, user: User) -> None:
         raise refusal(origin, subject, "user.update", user.username, why)
 
 
+def only_full_administrators(origin: Origin, subject: Subject | None, action: str, name: str) -> None:
+    """Refuse whoever holds less to change where identities come from: a mapping can put anybody into any group.
+
+    Raises Denied. Call it outside the transaction of the change.
+    """
+    if subject is None or actions_now(live_state.current(), origin, subject) >= NEEDED:
+        return
+    raise refusal(origin, subject, action, name, "who comes in and into which groups is a full administrator's to say")
+
+
 def refusal(origin: Origin, subject: Subject | None, action: str, name: str, why: str) -> Denied:
     """The failure to raise, put on record. Call it outside the transaction that is undone."""
     denial = Denial((Reason.ACTION_NOT_ALLOWED,), detail=why)

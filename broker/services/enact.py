@@ -17,9 +17,9 @@ from broker.policy import Denial, Reason, Subject
 from broker.services.administrators import one_must_remain
 from broker.services.changes import Change, Verb
 from broker.services.decisions import require
-from broker.services.delegation import OwnRights, refusal
+from broker.services.delegation import OwnRights, only_full_administrators, refusal
 from broker.services.impact import Impact
-from broker.services.kinds import KINDS, ORDER
+from broker.services.kinds import CONNECTOR, KINDS, ORDER
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,10 @@ def _require_all(origin: Origin, subject: Subject | None, planned: Sequence[Plan
     if subject is None and origin.actor_kind == "system":
         return
     for item in planned:
-        require(origin, subject, action_of(item.change.kind, item.change.change), item.change.name)
+        action = action_of(item.change.kind, item.change.change)
+        require(origin, subject, action, item.change.name)
+        if KINDS[item.change.kind].admin == CONNECTOR:
+            only_full_administrators(origin, subject, action, item.change.name)
     if subject is None:
         raise Denied(Denial((Reason.NOT_SIGNED_IN,)), "nobody is signed in", "sign in")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from accounts.names import name_key
 from broker.audit.origin import Origin
-from broker.documents import BindingSpec, Spec, UserSpec
+from broker.documents import BindingSpec, LdapSpec, OidcSpec, ScimSpec, Spec, UserSpec
 from broker.errors import NotFound
-from broker.services import apps, bindings, groups, roles, servers, users
+from broker.services import apps, bindings, connectors, groups, roles, servers, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,17 @@ class Kind:
     remove: Callable[[Origin, str], None]
 
 
+def _connectors(kind: str) -> Kind:
+    return Kind(
+        kind,
+        CONNECTOR,
+        lambda names: connectors.connector_documents(kind, names),
+        connectors.write_connector,
+        lambda origin, name: connectors.remove_connector(origin, kind, name),
+    )
+
+
+CONNECTOR = "connector"
 # In the order in which they are written; they are removed the other way round.
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
@@ -34,6 +45,9 @@ KINDS: Mapping[str, Kind] = {
         Kind("app", "app", apps.app_documents, apps.write_app, apps.remove_app),
         Kind("server", "server", servers.server_documents, servers.write_server, servers.remove_server),
         Kind("role_binding", "binding", bindings.binding_documents, bindings.write_binding, bindings.remove_binding),
+        _connectors("oidc"),
+        _connectors("ldap"),
+        _connectors("scim"),
     )
 }
 ORDER = {name: place for place, name in enumerate(KINDS)}
@@ -53,11 +67,15 @@ def key_of(spec: Spec) -> str:
 
 
 def as_kept(spec: Spec) -> Spec:
-    """A document as it will be read back: a binding loses its own name, groups and trait names come sorted."""
+    """A document as it will be read back: a binding loses its own name, groups and trait names come sorted,
+    a secret is its fingerprint.
+    """
     if isinstance(spec, BindingSpec):
         return replace(
             spec, name=f"{spec.role}:{spec.subject_kind}:{name_key(spec.subject)}", subject=name_key(spec.subject)
         )
     if isinstance(spec, UserSpec):
         return replace(spec, groups=tuple(sorted(map(name_key, spec.groups))), traits=dict(sorted(spec.traits.items())))
+    if isinstance(spec, OidcSpec | LdapSpec | ScimSpec):
+        return connectors.without_secret(spec)
     return spec
