@@ -73,6 +73,9 @@ class Environment(BaseSettings):
         SecretStr(""), description="smtp://user:password@host:587 or smtps://…; without it notices are not mailed"
     )
     mail_from: str = Field("", description="the sender of mails, such as postern@example.com; wanted with smtp_url")
+    directory_interval: Duration = Field(
+        60.0, ge=1.0, le=3600.0, description="people of a directory who have something open are read anew this often"
+    )
     web_workers: int = Field(1, ge=1, le=64, description="how many web processes")
     authz_workers: int = Field(1, ge=1, le=64, description="how many decision services")
     websocket_max_frame: int = Field(16 * 1024 * 1024, ge=1024, description="bytes in one WebSocket frame to an app")

@@ -51,7 +51,16 @@ def programs(env: Environment, listener: socket.socket) -> list[Program]:
         Program("authz", call=_command("authz"), ready=accepts(env.socket("authz")), stage=SERVICES),
         Program("edge", call=_command("edge"), ready=accepts(env.socket("tunnel")), stage=EDGE),
         Program("worker", call=_command("worker"), stage=SERVICES, noise=("Warm shutdown",)),
+        *_directory(),
     ]
+
+
+def _directory() -> Iterator[Program]:
+    """What follows directories, where the extra `ldap` is installed. Without it people are still read every minute."""
+    from accounts.directory import extra
+
+    if extra.available():
+        yield Program("directory", call=_command("directory"), stage=SERVICES, essential=False)
 
 
 def _web(env: Environment, listener: socket.socket) -> Iterator[Program]:
