@@ -11,9 +11,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Invite, RecoveryCode, SignIn, TotpDevice, User
-from accounts.services.login_sessions import end_all
-from broker.audit.event import FactorsReset, UserInvited
+from accounts.models import FactorReset, Invite, SignIn, User
+from accounts.services.factor_resets import carry_out_due, forget_factors
+from broker.audit.event import UserInvited
 from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.errors import Conflict, NotFound
@@ -32,8 +32,13 @@ class Link:
 
 
 @transaction.atomic
-def invite_user(origin: Origin, user: User, purpose: Invite.Purpose = Invite.Purpose.ENROL) -> Link:
-    """A link by which the user sets a password (ENROL) or, knowing it, a second factor (RESET). Older links die."""
+def invite_user(
+    origin: Origin, user: User, purpose: Invite.Purpose = Invite.Purpose.ENROL, *, reset: FactorReset | None = None
+) -> Link:
+    """A link by which the user sets a password (ENROL) or, knowing it, a second factor (RESET). Older links die.
+
+    That of a `reset` which waits opens once it has taken effect.
+    """
     user = User.objects.select_for_update().get(pk=user.pk)
     if not user.is_active:
         raise Conflict(f"{user.username} is disabled", "enable the user first")
@@ -43,9 +48,14 @@ def invite_user(origin: Origin, user: User, purpose: Invite.Purpose = Invite.Pur
         purpose = Invite.Purpose.ENROL
     Invite.objects.filter(user=user, used_at=None).delete()
     token = new_token("")
-    expires_at = timezone.now() + timedelta(seconds=settings.POSTERN.invite_ttl)
+    expires_at = (reset.due_at if reset else timezone.now()) + timedelta(seconds=settings.POSTERN.invite_ttl)
     Invite.objects.create(
-        token_hash=digest(token), user=user, purpose=purpose, created_by=origin.actor_name[:64], expires_at=expires_at
+        token_hash=digest(token),
+        user=user,
+        purpose=purpose,
+        reset=reset,
+        created_by=origin.actor_name[:64],
+        expires_at=expires_at,
     )
     record(origin, UserInvited(id=str(user.pk), label=user.username, purpose=purpose))
     return Link(f"{settings.POSTERN.url}/invite/{token}", expires_at)
@@ -53,26 +63,28 @@ def invite_user(origin: Origin, user: User, purpose: Invite.Purpose = Invite.Pur
 
 @transaction.atomic
 def reset_factors(origin: Origin, user: User) -> Link:
-    """Forget the second factor and recovery codes, end all sessions; the link answered lets the user enrol anew."""
-    user = User.objects.select_for_update().get(pk=user.pk)
-    TotpDevice.objects.filter(user=user).delete()
-    RecoveryCode.objects.filter(user=user).delete()
-    ended = end_all(user, "factors-reset")
-    record(origin, FactorsReset(id=str(user.pk), label=user.username), *ended)
+    """Forget the second factors and recovery codes at once; the link answered lets the user enrol anew."""
+    forget_factors(origin, user, "at-once")
     return invite_user(origin, user, Invite.Purpose.RESET)
 
 
 def open_invite(token: str) -> Invite:
-    """The invite that `token` names if it is still good. Raises NotFound: unknown, used and expired sound the same."""
+    """The invite that `token` names if it is still good. Raises NotFound: unknown, used and expired sound the same.
+
+    Whoever has the link of a reset that waits is told so.
+    """
     invite = (
         Invite.objects.filter(
             token_hash=digest(token), used_at=None, expires_at__gt=timezone.now(), user__disabled_at=None
         )
-        .select_related("user")
+        .select_related("user", "reset")
         .first()
     )
     if invite is None:
         raise NotFound("this link is not valid any more", "links work once, for a short time: ask for a new one")
+    if invite.reset and invite.reset.outcome == FactorReset.Outcome.PENDING and not carry_out_due(invite.user):
+        at = f"{invite.reset.due_at:%H:%M} UTC"
+        raise NotFound("this link does not work yet", f"it does from {at} on, or when a second administrator approves")
     return invite
 
 
@@ -99,6 +111,7 @@ def new_sign_in(
     id_token: str | None = None,
 ) -> str:
     """A sign-in under way; answers its token, which opens nothing but the next step."""
+    carry_out_due(user)
     token = new_token("")
     SignIn.objects.create(
         token_hash=digest(token),

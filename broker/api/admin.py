@@ -27,7 +27,7 @@ from broker.api.schemas import (
 from broker.documents.duration import parse_duration
 from broker.errors import Invalid, Problem
 from broker.models import Lock
-from broker.services import documents, enrolment, locks, users
+from broker.services import documents, enrolment, factor_resets, locks, users
 from broker.services.apply import Source, apply
 from broker.services.enact import Outcome
 
@@ -92,11 +92,29 @@ def enable_user(request: ApiRequest, name: str) -> dict[str, Any]:
     return {"enabled": users.enable_user(request.auth.origin, request.auth.subject, name)}
 
 
-@router.post("users/{name}/reset-mfa", response=ResetAnswer, summary="Forget a user's second factor")
+@router.post("users/{name}/reset-mfa", response=ResetAnswer, summary="Ask to forget a user's second factor")
 def reset_mfa(request: ApiRequest, name: str) -> dict[str, Any]:
-    """Ends their sessions; the link lets them enrol a new one, once."""
-    reset = users.reset_mfa(request.auth.origin, request.auth.subject, name)
-    return {"url": reset.link.url, "expires_at": reset.link.expires_at, "ends_sessions": reset.ends_sessions}
+    """Takes effect when a second administrator approves, or at `waits_until`; the link then lets them enrol anew."""
+    reset = factor_resets.reset_mfa(request.auth.origin, request.auth.subject, name)
+    return {
+        "url": reset.link.url if reset.link else None,
+        "expires_at": reset.link.expires_at if reset.link else None,
+        "ends_sessions": reset.ends_sessions,
+        "waits_until": reset.waits_until,
+    }
+
+
+@router.post("users/{name}/approve-reset", response=Ended, summary="Approve a reset that another asked for")
+def approve_reset(request: ApiRequest, name: str) -> dict[str, Any]:
+    """Ends every session of theirs; their second factors and recovery codes are forgotten."""
+    return {"ends_sessions": factor_resets.approve_reset(request.auth.origin, request.auth.subject, name)}
+
+
+@router.post("users/{name}/cancel-reset", response={204: None}, summary="Take a reset that waits back")
+def cancel_reset(request: ApiRequest, name: str) -> HttpResponse:
+    """Its link is dead, nothing is lost."""
+    factor_resets.cancel_reset(request.auth.origin, request.auth.subject, name)
+    return HttpResponse(status=204)
 
 
 @router.post("servers/{name}/enroll", response=EnrollAnswer, summary="The script by which a server comes to trust us")

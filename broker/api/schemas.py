@@ -310,8 +310,13 @@ class LinkAnswer(Schema):
     expires_at: datetime
 
 
-class ResetAnswer(LinkAnswer):
+class ResetAnswer(Schema):
+    """No link for who signs in by a provider or directory. `waits_until`: when it takes effect if nobody approves."""
+
+    url: str | None
+    expires_at: datetime | None
     ends_sessions: int
+    waits_until: datetime | None
 
 
 class EnableAnswer(Schema):

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -96,28 +95,6 @@ def invite_user(origin: Origin, subject: Subject | None, name: str) -> invites.L
     user = _known(name)
     delegation.may_act_for(origin, subject, user)
     return invites.invite_user(origin, user)
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """The link by which a user enrols a new second factor, and how many sessions ended."""
-
-    link: invites.Link
-    ends_sessions: int
-
-
-def reset_mfa(origin: Origin, subject: Subject | None, name: str) -> Reset:
-    """Forget a user's second factor, end their sessions, and make the link to enrol anew. Raises like `invite_user`."""
-    require(origin, subject, "user.update", name)
-    user = _known(name)
-    delegation.may_act_for(origin, subject, user)
-    impact = Impact()
-    with transaction.atomic():
-        ended = ended_events("factors-reset", user_id=user.pk)
-        if ended:
-            record(origin, *ended)
-        link = invites.reset_factors(origin, user)
-        return Reset(link, impact.count())
 
 
 def _known(name: str) -> User:

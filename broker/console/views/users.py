@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from accounts import sessions
 from accounts.models import Group, User
 from accounts.requests import SignedInRequest
+from accounts.services import factor_resets
 from broker.console import forms, lists
 from broker.console.changing import attempt
 from broker.console.desk import desk
@@ -61,6 +62,7 @@ def user_page(request: SignedInRequest, name: str) -> HttpResponse:
         "may_unbind": at.may("binding.delete"),
         "may_lock": at.may("lock.create"),
         "may_end": at.may("session.delete"),
+        "reset": factor_resets.pending(user),
         "held": users.roles_held(user) if at.may("binding.list") else None,
         "lock": access.standing_lock("user", user.username) if at.may("lock.list") else None,
     }

@@ -7,7 +7,7 @@ import pytest
 from accounts.models import User
 from broker.errors import Conflict, Denied, NotFound
 from broker.models import AccessSession, AuditEvent, Binding, Lock, Role
-from broker.services import app_sessions, locks, users
+from broker.services import app_sessions, factor_resets, locks, users
 from broker.services.apply import Source, apply
 from broker.services.documents import delete_document, read_document
 from tests.broker.cast import Actor, Cast, change
@@ -101,7 +101,7 @@ def test_holly_cannot_make_a_way_in_to_the_administrators_account(cast: Cast) ->
     with pytest.raises(Denied, match="beyond your own"):
         users.invite_user(cast.holly.origin, cast.holly.subject, "adam")
     with pytest.raises(Denied, match="beyond your own"):
-        users.reset_mfa(cast.holly.origin, cast.holly.subject, "adam")
+        factor_resets.reset_mfa(cast.holly.origin, cast.holly.subject, "adam")
 
 
 def test_holly_may_do_the_work_she_is_there_for(cast: Cast) -> None:

@@ -15,14 +15,15 @@ from django.utils import timezone
 
 from accounts.models import LoginSession, User
 from accounts.services import login_sessions
-from accounts.services.users import set_groups
+from accounts.services.factor_resets import approve
+from accounts.services.users import set_groups, user_named
 from broker import live as live_state
 from broker.audit.origin import system
 from broker.errors import PosternError
 from broker.live import Live
 from broker.models import AccessSession, Binding, Lock
 from broker.policy import Attempt, Context
-from broker.services import locks, users
+from broker.services import factor_resets, locks, users
 from broker.services.app_sessions import end as end_app_session
 from broker.services.app_sessions import issue_app_token
 from broker.services.documents import delete_document
@@ -112,7 +113,9 @@ class Steps:
         users.enable_user(self.cast.adam.origin, self.cast.adam.subject, self.any(PEOPLE))
 
     def step_reset(self) -> None:
-        users.reset_mfa(self.cast.adam.origin, self.cast.adam.subject, self.any(PEOPLE))
+        name = self.any(PEOPLE)
+        factor_resets.reset_mfa(self.cast.adam.origin, self.cast.adam.subject, name)
+        approve(system("tests"), user_named(name))
 
     def step_sign_in(self) -> None:
         user = User.objects.by_name(self.any(PEOPLE))
