@@ -10,6 +10,8 @@ from django.http.response import HttpResponseBase
 SESSION = "__Host-postern"
 SIGN_IN = "__Host-postern-signin"
 DEVICE = "__Host-postern-device"
+PROVIDER = "__Host-postern-oidc"
+PASSKEY = "__Host-postern-passkey"  # of a browser in which nobody is known yet
 
 _TOKEN = re.compile(r"[0-9A-Za-z]{43}")
 

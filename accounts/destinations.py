@@ -10,7 +10,7 @@ from django.urls import Resolver404, resolve
 
 HOME = "/"
 LONGEST = 5000
-_NOT_PAGES = ("/sign-in", "/sign-out", "/invite/", "/api/", "/static/", "/oauth/token", "/_postern/")
+_NOT_PAGES = ("/sign-in", "/sign-out", "/invite/", "/api/", "/static/", "/oauth/token", "/oidc/", "/_postern/")
 
 
 def safe_next(text: str) -> str:

@@ -191,5 +191,6 @@
   };
   ready(document);
   document.querySelector("[data-focus]")?.focus();
+  document.querySelector("form[data-send]")?.requestSubmit();
   document.addEventListener("htmx:afterSwap", (event) => { ready(event.target); tellTime(); });
 })();
