@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import cast
 
 from django.db import transaction
@@ -18,7 +20,8 @@ from django.utils import timezone
 
 from accounts.authenticators import passkey, password, recovery, second_factor, totp
 from accounts.devices import device_name
-from accounts.models import Invite, LoginSession, Notice, ProviderSession, SignIn, TotpDevice, User
+from accounts.models import Identity, Invite, LoginSession, Notice, ProviderSession, SignIn, TotpDevice, User
+from accounts.services import directory_sign_in
 from accounts.services.factors import device_to_enrol, enrol_totp, make_recovery_codes
 from accounts.services.guessing import WRONG_CODE, WRONG_PASSWORD, guess
 from accounts.services.invites import new_sign_in
@@ -62,14 +65,23 @@ def begin(origin: Origin, door: Door, typed: str, next: str) -> str:
 
     Who is disabled or has no second factor hears the same as who mistyped: an administrator's link is what helps.
     """
-    user = User.objects.by_name(door.name)
+    asked = directory_sign_in.look_up(door.name)
+    vouched: list[Identity] = []
 
     def check() -> bool:
-        right = password.is_right(user, typed)
+        user = asked.user
+        right = password.is_right(user, typed)  # compared for everybody, so that the time tells nothing
+        if identity := directory_sign_in.prove(origin, asked, typed):
+            vouched.append(identity)
+            return True
         return right and user is not None and user.is_active and second_factor.has_any(user)
 
-    guess(origin, door, user, "password", check, "name or password is wrong")
-    return new_sign_in(origin, cast(User, user), amr=(password.AMR,), next=next)
+    door = replace(door, name=asked.key)
+    guess(origin, door, asked.user, "password", check, asked.words, asked.refusals)
+    if vouched:
+        identity = vouched[0]
+        return begin_vouched(origin, identity.user, via=identity.connector.source, amr=(password.AMR,), next=next)
+    return new_sign_in(origin, cast(User, asked.user), amr=(password.AMR,), next=next)
 
 
 def begin_vouched(
@@ -126,8 +138,9 @@ def set_password(sign_in: SignIn, new: str) -> None:
 
 def prove_password(origin: Origin, door: Door, sign_in: SignIn, typed: str) -> None:
     """Give the password that one had before the reset. Raises Wrong or Throttled."""
-    user = sign_in.user
-    guess(origin, door, user, "password", lambda: password.is_right(user, typed), WRONG_PASSWORD)
+    asked = directory_sign_in.look_up(sign_in.user.username)
+    check = partial(directory_sign_in.is_right, origin, asked, typed)
+    guess(origin, door, sign_in.user, "password", check, WRONG_PASSWORD, asked.refusals)
     with _locked(sign_in, Step.PASSWORD) as row:
         _proved(row, password.AMR)
 
