@@ -48,6 +48,17 @@ def freshly_confirmed(view: View) -> View:
     return cast(View, guarded)
 
 
+def to_confirmation(request: HttpRequest) -> HttpResponse:
+    """To where the second factor is given again, and back; a form is not sent again, a script gets a 403."""
+    page = request.method in ("GET", "HEAD")
+    if not request.headers.get("HX-Request") and request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+        detail = "this session moved to another network: give your second factor again"
+        problem = {"type": "about:blank", "title": "confirm", "status": 403, "detail": detail}
+        return JsonResponse(problem, status=403, content_type="application/problem+json")
+    back = request.get_full_path() if page else "/"
+    return _lead(request, f"/account/confirm?next={quote(back, safe='/')}", 403)
+
+
 def is_fresh(request: SignedInRequest) -> bool:
     """Whether the second factor was given just now."""
     mfa_at = request.login_session.mfa_at

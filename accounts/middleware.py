@@ -9,17 +9,27 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from accounts import cookies, sessions
+from accounts.devices import device_name
+from accounts.guards import to_confirmation
 from accounts.models import LoginSession
+from accounts.places import is_other_browser
 from accounts.requests import Request
+from accounts.services.moves import end_in_other_browser, note_address, wants_confirmation
 from broker.audit.origin import Origin
 from broker.middleware import GetResponse
 
 BACKGROUND = "X-Postern-Background"
 """Requests that a page makes by itself carry this header: they do not put off the idle limit."""
 
+_WITHOUT_CONFIRMATION = ("/account/confirm", "/sign-out", "/static/")
+
 
 class LoginSessionMiddleware:
-    """Sets `request.login_session`, `request.user` and `request.origin`."""
+    """Sets `request.login_session`, `request.user` and `request.origin`.
+
+    A session that moved to another network or browser is recorded, held up until confirmed, or ended
+    (`POSTERN_SESSION_ADDRESS_CHANGE`).
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -27,10 +37,23 @@ class LoginSessionMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         token = cookies.token(request, cookies.SESSION)
         session = sessions.by_token(token, LoginSession.Kind.BROWSER) if token else None
+        if session and not _is_where_it_was(cast(Request, request), session):
+            session = None
         act_as(cast(Request, request), session)
         if session and BACKGROUND not in request.headers:
             sessions.note_use(session)
+        if session and wants_confirmation(session) and not request.path.startswith(_WITHOUT_CONFIRMATION):
+            return to_confirmation(request)
         return self.get_response(request)
+
+
+def _is_where_it_was(request: Request, session: LoginSession) -> bool:
+    """Note whence a session is used; False if that, or another browser, ended it."""
+    user_agent = request.headers.get("User-Agent", "")
+    if is_other_browser(session.user_agent, user_agent):
+        end_in_other_browser(origin_of(request, session), session, device_name(user_agent))
+        return False
+    return note_address(origin_of(request, session), session, request.address)
 
 
 def act_as(request: Request, session: LoginSession | None) -> None:

@@ -62,6 +62,13 @@ def words_of(kind: str, data: dict[str, Any]) -> Words:
         case Kind.ADDRESS_CHANGED:
             text = f"{said.get('device') or 'a session'} moved to a network that you had not used before"
             return Words("A new network", text)
+        case Kind.SESSION_ENDED:
+            where = f"your session in {said.get('device') or 'a browser'}"
+            if data.get("why") == "browser-changed":
+                text = f"{where} was used by another one ({said.get('other') or 'unknown'}), so it was ended"
+            else:
+                text = f"{where} was used from another network, so it was ended"
+            return Words("A session was ended", text)
         case Kind.THROTTLED:
             text = "somebody typed wrong passwords or codes for your account, ten or more; trying is slowed down"
             return Words(

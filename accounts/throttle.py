@@ -8,7 +8,6 @@ lock an owner out by guessing from elsewhere.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from django.utils import timezone
 
 from accounts.models import Throttle
 from accounts.names import name_key
+from accounts.places import network
 from broker.errors import Throttled
 
 LONGEST_BLOCK = 900.0
@@ -55,7 +55,7 @@ class Door:
         """The counters that a guess of any kind pays into."""
         if self.device:
             return ((f"device:{self.device}:{self._account}", DEVICE),)
-        return ((f"account:{self._account}", ACCOUNT), (f"address:{_network(self.address)}", ADDRESS))
+        return ((f"account:{self._account}", ACCOUNT), (f"address:{network(self.address)}", ADDRESS))
 
     def code_keys(self) -> Keys:
         """The same, and the day's budget for six-digit codes."""
@@ -63,11 +63,11 @@ class Door:
 
     def passkey_keys(self) -> Keys:
         """A counter apart: a passkey cannot be guessed, so guessing at others must keep nobody from using it."""
-        return ((f"passkeys:{_network(self.address)}", ADDRESS),)
+        return ((f"passkeys:{network(self.address)}", ADDRESS),)
 
     def address_keys(self) -> Keys:
         """The address alone, where no account is named."""
-        return ((f"address:{_network(self.address)}", ADDRESS),)
+        return ((f"address:{network(self.address)}", ADDRESS),)
 
     @property
     def _account(self) -> str:
@@ -156,12 +156,3 @@ def _count(row: Throttle, budget: Budget, now: datetime) -> bool:
 
 def _recent(row: Throttle, budget: Budget, now: datetime) -> list[float]:
     return sorted(at for at in row.failed_at if at > now.timestamp() - budget.window)
-
-
-def _network(address: str) -> str:
-    """What one household or office has: an IPv4 address, or an IPv6 /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))

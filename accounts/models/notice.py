@@ -24,6 +24,7 @@ class Notice(models.Model):
         IDENTITY_LINKED = "identity-linked"
         IDENTITY_UNLINKED = "identity-unlinked"
         ADDRESS_CHANGED = "address-changed"
+        SESSION_ENDED = "session-ended"
         THROTTLED = "throttled"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
