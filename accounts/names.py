@@ -19,9 +19,17 @@ def name_key(text: str) -> str:
 
 
 def group_name(text: str) -> str:
-    """The group that a provider's word names: its key; empty if that cannot name a group."""
-    key = name_key(text)
-    return key if is_name(key) else ""
+    """The group that a provider's word names, in small letters; empty if it cannot name one.
+
+    Nothing but the case of ASCII letters is folded: what only looks like another group there is not that group here.
+    """
+    name = text.lower() if text.isascii() else ""
+    return name if is_name(name) else ""
+
+
+def user_name(text: str) -> str:
+    """The name that somebody who comes from a provider will have, by the same rule."""
+    return group_name(text)
 
 
 def is_name(text: str) -> bool:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Connector, Identity, Notice, User
-from accounts.names import is_name
+from accounts.names import user_name
 from accounts.services.notices import tell
 from accounts.services.users import create_user, set_groups, update_user
 from broker.audit.connector_event import IdentityChanged, IdentityLinked
@@ -110,12 +110,13 @@ def _create(origin: Origin, arrival: Arrival, creation: Creation | None) -> User
         raise Refused("not-linked", "nobody here is linked with that account", "ask an administrator to link it")
     if not _is_among(arrival, creation):
         raise Refused("not-among-created", "your account there is not one that is let in here", "ask an administrator")
-    if not is_name(outcome.username):
+    username = user_name(outcome.username)
+    if not username:
         raise Refused("no-name", "your account there has no name that could be used here", "ask an administrator")
-    if User.objects.by_name(outcome.username):
+    if User.objects.by_name(username):
         hint = "if it is yours, sign in to it and connect the other one under My account; else ask an administrator"
-        raise Refused("name-taken", f"there is an account {outcome.username} here already", hint)
-    return create_user(origin, outcome.username, full_name=outcome.full_name, email=outcome.email)
+        raise Refused("name-taken", f"there is an account {username} here already", hint)
+    return create_user(origin, username, full_name=outcome.full_name, email=outcome.email)
 
 
 def _is_among(arrival: Arrival, creation: Creation) -> bool:
@@ -129,5 +130,6 @@ def _is_among(arrival: Arrival, creation: Creation) -> bool:
         at
         and arrival.email_verified
         and local + at + domain == arrival.outcome.email  # one @ only
+        and domain.isascii()  # a Kelvin sign is no k
         and domain.lower() in {d.lower() for d in creation.email_domains}
     )

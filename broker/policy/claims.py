@@ -1,13 +1,17 @@
 """What a provider or directory says about somebody, mapped to groups and traits by the rules of its connector. Pure.
 
 Claims are flattened to lists of texts. Templates are those of roles (`{{external.NAME}}`), filled with the claims.
-Values are data: what is no name of a group is dropped, and the outcome says so.
+Values are data: what is no name of a group is dropped, and the outcome says so. Whatever a provider sends, mapping it
+never fails: what cannot be a text, or cannot be kept as one, is as if it had not been sent.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from broker.policy.pattern import Exact, Pattern, compile_regex, is_regex, pattern_of
@@ -16,6 +20,10 @@ from broker.policy.template import MAX_VALUE, parse_template
 Claims = Mapping[str, tuple[str, ...]]
 MAX_VALUES = 1000
 """Values of one claim; the rest is not read, and the outcome says so."""
+MAX_TEXT = 4096
+MAX_FULL_NAME, MAX_EMAIL = 200, 254
+MAX_DEPTH = 4
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # what stands for no text, or cannot be stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +71,43 @@ class Outcome:
 
 
 def flatten(raw: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Claims as lists of texts. What lies in mappings is known by its dotted path (`realm_access.roles`)."""
+    """Claims as lists of texts. What lies in mappings is known by its dotted path (`realm_access.roles`).
+
+    A path that two things go by has no value: which one was meant is not for us to guess.
+    """
     found: dict[str, tuple[str, ...]] = {}
-    _flatten("", raw, found, 0)
+    for path, value in _leaves("", raw, 0):
+        found[path] = () if path in found else _texts(value)
     return found
 
 
-def _flatten(prefix: str, raw: Mapping[str, Any], into: dict[str, tuple[str, ...]], depth: int) -> None:
+def _leaves(prefix: str, raw: Mapping[str, Any], depth: int) -> Iterable[tuple[str, Any]]:
     for key, value in raw.items():
         path = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, Mapping):
-            if depth < 4:
-                _flatten(path, value, into, depth + 1)
-            continue
-        items = value if isinstance(value, list | tuple) else [value]
-        into.setdefault(path, tuple(text for text in map(_text, items[:MAX_VALUES]) if text is not None))
+        if not isinstance(value, Mapping):
+            yield path, value
+        elif depth < MAX_DEPTH:
+            yield from _leaves(path, value, depth + 1)
 
 
-def _text(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value if 0 < len(value) <= 4096 else None
-    return str(value) if isinstance(value, int | float) else None
+def _texts(value: Any) -> tuple[str, ...]:
+    items = value if isinstance(value, list | tuple) else (value,)
+    return tuple(islice(filter(None, map(_text, items)), MAX_VALUES))
+
+
+def _text(value: Any) -> str:
+    """A value as text; empty if it is none that counts."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return value if len(value) <= MAX_TEXT and not _CONTROL.search(value) else ""
+        case int():
+            return str(value) if value.bit_length() <= 64 else ""
+        case float():
+            return str(value) if math.isfinite(value) else ""
+        case _:
+            return ""
 
 
 def map_claims(mapping: ClaimMapping, claims: Claims, group_name: Callable[[str], str]) -> Outcome:
@@ -99,13 +121,15 @@ def map_claims(mapping: ClaimMapping, claims: Claims, group_name: Callable[[str]
     traits: dict[str, tuple[str, ...]] = {}
     for name, templates in mapping.traits.items():
         values = tuple(dict.fromkeys(value for text in templates for value in filled(text, claims)))
-        told.append(RuleOutcome(f"trait {name}: {', '.join(templates)}", values, "" if values else "no such claim"))
+        why = "" if values else "the claims give nothing to fill it with"
+        told.append(RuleOutcome(f"trait {name}: {', '.join(templates)}", values, why))
         if values:
             traits[name] = values
+    email = first(mapping.email, claims)
     return Outcome(
         username=first(mapping.username, claims),
-        full_name=first(mapping.full_name, claims),
-        email=first(mapping.email, claims),
+        full_name=first(mapping.full_name, claims)[:MAX_FULL_NAME],
+        email=email if len(email) <= MAX_EMAIL else "",
         groups=tuple(sorted(groups)),
         traits=traits,
         rules=tuple(told),
@@ -116,16 +140,25 @@ def _apply_rule(rule: GroupRule, claims: Claims, group_name: Callable[[str], str
     words = f"claim {rule.claim} = {rule.value}: {', '.join(rule.groups)}"
     values = claims.get(rule.claim)
     if not values:
-        return RuleOutcome(words, why="the claim is absent" if values is None else "the claim is empty")
+        return RuleOutcome(words, why="the claim is absent" if values is None else "the claim has no value that counts")
     pattern = value_pattern(rule.value)
     matched = tuple(value for value in values if len(value) <= MAX_VALUE and pattern.matches(value))
     if not matched:
-        return RuleOutcome(words, why="no value matches")
+        return RuleOutcome(words, why=_joined("no value matches", _cut(values)))
     wanted = [name for text in rule.groups for name in filled(text, {**claims, rule.claim: matched})]
-    good = tuple(dict.fromkeys(filter(None, map(group_name, wanted))))
-    bad = [name for name in wanted if not group_name(name)]
+    named = {text: group_name(text) for text in wanted}
+    good = tuple(dict.fromkeys(filter(None, named.values())))
+    bad = [text for text, name in named.items() if not name]
     why = f"no name of a group: {_some(bad)}" if bad else ("" if good else "the template gave nothing")
-    return RuleOutcome(words, good, why)
+    return RuleOutcome(words, good, _joined(why, _cut(values)))
+
+
+def _cut(values: Sequence[str]) -> str:
+    return f"only the first {MAX_VALUES} values were looked at" if len(values) >= MAX_VALUES else ""
+
+
+def _joined(*words: str) -> str:
+    return "; ".join(filter(None, words))
 
 
 def _some(names: Sequence[str]) -> str:

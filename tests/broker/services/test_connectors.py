@@ -269,7 +269,7 @@ def test_one_name_is_one_connector(cast: Cast) -> None:
 
 
 def test_who_is_known_by_an_issuer_is_not_handed_to_another(cast: Cast) -> None:
-    """L03: a subject is somebody only at the issuer it was read from."""
+    """L15: a subject is somebody only at the issuer it was read from."""
     change(oidc())
     arrived("bob")
     for text in (oidc(issuer="https://evil.example.com"), oidc().replace("client_id", "subject_claim: oid, client_id")):
