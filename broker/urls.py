@@ -4,6 +4,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("api/v1/", include("broker.api.urls")),  # first: it is asked most
+    path("scim/v2/", include("broker.scim.urls")),
     path("", include("broker.health")),
     path("", include("accounts.urls")),
     path("", include("broker.console.urls")),

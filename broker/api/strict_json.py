@@ -32,7 +32,7 @@ class StrictParser(Parser):
         return parse_object(request.body)
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes, most_values: int = MAX_VALUES) -> dict[str, Any]:
     """The object that a body holds. Raises BadRequest."""
     try:
         value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
@@ -40,7 +40,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise BadRequest("the body is not JSON that we take", "check quotes, commas, and that no key is there twice")
     if not isinstance(value, dict):
         raise BadRequest("the body is not a JSON object", "send {…}")
-    _check_size(value)
+    _check_size(value, most_values)
     return value
 
 
@@ -55,13 +55,13 @@ def _refuse_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def _check_size(value: Any) -> None:
+def _check_size(value: Any, most: int) -> None:
     """Walk level by level, so that depth costs no stack."""
     level, count = [value], 0
     for _ in range(MAX_DEPTH):
         count += len(level)
-        if count > MAX_VALUES:
-            raise BadRequest(f"the body holds more than {MAX_VALUES} values")
+        if count > most:
+            raise BadRequest(f"the body holds more than {most} values")
         level = [
             inner
             for outer in level

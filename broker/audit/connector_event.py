@@ -41,6 +41,15 @@ class ConnectorTokenMade(_Connector):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorTokenRefused(_Connector):
+    """Somebody came to the SCIM door with a token that opens nothing. `why`: unknown, disabled."""
+
+    name: ClassVar[str] = "connector.token.refused"
+    touching: ClassVar[bool] = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectorFailed(_Connector):
     """The other side does not answer, or not as it should. Recorded when it begins, not each time."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db import transaction
 from django.utils import timezone
@@ -14,7 +16,7 @@ from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.models import AccessSession, Launch
 from broker.services.access_sessions import ended_events
-from broker.services.administrators import Administrators, administrators
+from broker.services.administrators import administrators
 
 log = logging.getLogger(__name__)
 WAY_BACK = "make an administrator on the machine itself: manage.py invite NAME --administrator"
@@ -29,16 +31,21 @@ def take_out(origin: Origin, user: User, why: str, *, by: str) -> int:
     """
     if not by:
         raise ValueError("a connector that takes somebody out has a source")
+    with loud_if_nobody_is_left(origin, by):
+        return disable(origin, user, why, by=by)
+
+
+@contextmanager
+def loud_if_nobody_is_left(origin: Origin, by: str) -> Iterator[None]:
+    """Around what a connector does, in its transaction: puts it on record if nobody is left who can administer."""
     before = administrators()
-    ended = disable(origin, user, why, by=by)
-    if user.username in before.all and _nobody_is_left(before, administrators()):
-        log.error("%s was the last administrator and is out now, as %s says: %s", user.username, by, WAY_BACK)
-        record(origin, LastAdministratorOut(id=str(user.pk), label=user.username, by=by, hint=WAY_BACK))
-    return ended
-
-
-def _nobody_is_left(before: Administrators, after: Administrators) -> bool:
-    return bool((before.all and not after.all) or (before.able and not after.able))
+    yield
+    after = administrators()
+    if (before.all and not after.all) or (before.able and not after.able):
+        lost = sorted((before.able or before.all) - after.able)[0]
+        log.error("%s was the last administrator and is out now, as %s says: %s", lost, by, WAY_BACK)
+        user = User.objects.by_name(lost)
+        record(origin, LastAdministratorOut(id=str(user.pk) if user else "", label=lost, by=by, hint=WAY_BACK))
 
 
 def let_in_again(origin: Origin, user: User, *, by: str) -> bool:
