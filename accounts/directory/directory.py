@@ -27,6 +27,9 @@ from broker.documents.connector_spec import LdapSpec
 REST = 10.0
 """Seconds without another try after a directory failed to answer."""
 
+NOT_HERE = (ldap.NO_SUCH_OBJECT, ldap.INVALID_DN_SYNTAX, ldap.REFERRAL)
+"""What asking for a DN that somebody typed may answer."""
+
 LONGEST_NAME = 256
 KEPT = 4
 """Connections kept open for searches."""
@@ -136,7 +139,7 @@ class Directory:
     def _search_at(self, connection: Connection, dn: str) -> list[Any]:
         try:
             return self._search(connection, dn, self._anybody, self._attributes, ldap.SCOPE_BASE)
-        except ldap.NO_SUCH_OBJECT:
+        except NOT_HERE:
             return []
 
     @property

@@ -32,3 +32,11 @@ def directory_of(connector: Connector) -> Directory:
                 known.close()
             known = _known[connector.pk] = Directory(spec, connector.secret)
         return known
+
+
+def forget() -> None:
+    """Drop what this process knows (between tests)."""
+    with _lock:
+        for directory in _known.values():
+            directory.close()
+        _known.clear()

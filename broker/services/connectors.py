@@ -14,6 +14,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from accounts import connectors
+from accounts.directory import extra
 from accounts.models import Connector, Identity, LoginSession, Membership, ProviderFlow, SignIn, User
 from accounts.services import login_sessions
 from broker import keystore
@@ -92,7 +93,12 @@ def kept_specs() -> dict[str, ConnectorSpec]:
 
 
 def write_connector(origin: Origin, spec: ConnectorSpec) -> None:
-    """Make the connector or bring it to what the document says. Raises Conflict, and Invalid for a wrong `kept:…`."""
+    """Make the connector or bring it to what the document says.
+
+    Raises Conflict, Invalid for a wrong `kept:…`, and Unavailable for a directory without the LDAP library.
+    """
+    if isinstance(spec, LdapSpec) and spec.enabled:
+        extra.require()
     row = Connector.objects.select_for_update().filter(name=spec.name).first()
     if row is not None and row.kind != spec.kind:
         raise Conflict(f"there is a connector {spec.name} of kind {row.kind} already", "choose another name")
