@@ -11,7 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.models import Confirmation, Invite, LoginSession, OAuthCode, SignIn, Throttle, User
+from accounts.authenticators.second_factor import AMR as SECOND_FACTORS
+from accounts.models import Confirmation, Invite, LoginSession, OAuthCode, OneUse, ProviderFlow, SignIn, Throttle, User
 from broker.audit.event import Event, LoginSessionConfirmed, LoginSessionEnded, LoginSessionStarted
 from broker.audit.log import record
 from broker.audit.origin import Origin
@@ -53,12 +54,18 @@ def sign_out_everywhere(
 
 
 @transaction.atomic
-def confirm_login_session(origin: Origin, session: LoginSession, amr: Iterable[str]) -> str:
-    """A factor was proved again: renew the time of the second factor, and the token (the old one dies). Answers it."""
-    session.amr = sorted({*session.amr, *amr})
-    session.mfa_at = timezone.now()
-    session.save(update_fields=["amr", "mfa_at"])
-    token = rotate_token(session)
+def confirm_login_session(origin: Origin, session: LoginSession, amr: Iterable[str], at: datetime | None = None) -> str:
+    """A factor was proved again (`at`; now): renew the time of the second factor, and it is spent on nothing yet.
+
+    In `amr` it takes the place of the one given before: who demands a kind means that of the newest. Answers the new
+    token of a browser (the old one dies); a CLI's is bound to its key and stays.
+    """
+    proved = set(amr)
+    kept = {name for name in session.amr if name not in SECOND_FACTORS or name == "mfa"}
+    session.amr = sorted(kept | proved)
+    session.mfa_at, session.mfa_spent_at = at or timezone.now(), None
+    session.save(update_fields=["amr", "mfa_at", "mfa_spent_at"])
+    token = rotate_token(session) if session.kind == LoginSession.Kind.BROWSER else ""
     record(
         origin,
         LoginSessionConfirmed(
@@ -83,6 +90,9 @@ def expire_sessions() -> int:
         if ended:
             record(system("housekeeping"), *ended)
     SignIn.objects.filter(expires_at__lt=now).delete()
+    PasskeyChallenge.objects.filter(expires_at__lt=now).delete()
+    ProviderFlow.objects.filter(expires_at__lt=now).delete()
+    OneUse.objects.filter(expires_at__lt=now).delete()
     Invite.objects.filter(expires_at__lt=now - KEEP).delete()
     OAuthCode.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()
     Throttle.objects.filter(updated_at__lt=now - timedelta(days=2)).delete()
@@ -139,6 +149,7 @@ def start(
     device_name: str = "",
     parent: LoginSession | None = None,
     via: str = "local",
+    key_thumbprint: str = "",
 ) -> tuple[LoginSession, Event]:
     """A new session opened by `token`, and the event to record. Call it in a transaction."""
     now = timezone.now()
@@ -154,6 +165,7 @@ def start(
         expires_at=now + timedelta(seconds=longest),
         amr=sorted(set(amr)),
         mfa_at=mfa_at,
+        key_thumbprint=key_thumbprint,
         address=origin.address,
         last_address=origin.address,
         user_agent=user_agent[:300],

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from accounts.services.notices import unseen
 from broker.console.desk import Desk, desk
 
 # (heading, ((label, address, icon, the action that opens it or none), …))
@@ -42,7 +43,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         return {"me": {}, "nav": []}
     at = desk(request)
     return {
-        "me": {"name": session.user.username, "full_name": session.user.full_name},
+        "me": {"name": session.user.username, "full_name": session.user.full_name, "unseen": unseen(session.user)},
         "nav": list(_navigation(request.path, at)) if at.subject else [],
     }
 
@@ -52,7 +53,7 @@ def _navigation(path: str, at: Desk) -> Iterator[dict[str, Any]]:
         shown = [
             {"label": label, "url": url, "icon": icon, "current": _is_current(path, url)}
             for label, url, icon, action in items
-            if not action or at.may(action)
+            if not action or at.offers(action)
         ]
         if shown:
             yield {"label": heading, "items": shown}

@@ -30,6 +30,12 @@ class Desk:
         resource = Resource(action.partition(".")[0], "", name)
         return isinstance(self.live.decide(Attempt(self.subject, action, resource, self.context)), Permit)
 
+    def offers(self, action: str) -> bool:
+        """Whether it is permitted, or would be once the person confirms: to lead to a page that asks for that."""
+        resource = Resource(action.partition(".")[0], "", "")
+        decision = self.live.decide(Attempt(self.subject, action, resource, self.context))
+        return isinstance(decision, Permit) or decision.confirmable
+
     def may_all(self, *actions: str) -> bool:
         """Whether all of these are permitted."""
         return all(self.may(action) for action in actions)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import time
+from typing import Any, cast
+from urllib.parse import urlsplit
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.urls import resolve
 
+from accounts.destinations import HOME, safe_next
+from accounts.requests import SignedInRequest
 from broker.errors import Conflict, Denied, Invalid, NotFound, PosternError, Throttled, Unavailable
+from broker.services.asking import confirm_path, just_confirmed
 
 _PAGES: dict[type[PosternError], tuple[int, str]] = {
     NotFound: (404, "errors/404.html"),
@@ -22,6 +28,34 @@ _PAGES: dict[type[PosternError], tuple[int, str]] = {
 
 def page_for(request: HttpRequest, error: PosternError) -> HttpResponse:
     """The page for what a service raised; what the table does not know is a bland 500."""
+    if isinstance(error, Denied) and error.denial.confirmable and getattr(request, "login_session", None):
+        return _ask(cast(SignedInRequest, request), error)
+    return _page_for(request, error)
+
+
+def _ask(request: SignedInRequest, error: Denied) -> HttpResponse:
+    """Lead to where the second factor is given, and back. What was sent in a form is neither done nor kept."""
+    where = confirm_path(_page_of_form(request), error.denial)
+    if request.headers.get("HX-Request"):
+        response = HttpResponse(status=403)
+        response.headers["HX-Redirect"] = where
+        return response
+    mfa_at = request.login_session.mfa_at
+    navigating = request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate" and request.method in ("GET", "HEAD")
+    if navigating and not just_confirmed(mfa_at.timestamp() if mfa_at else None, time.time(), error.denial):
+        return HttpResponseRedirect(where)
+    return _page_for(request, error, where)
+
+
+def _page_of_form(request: SignedInRequest) -> str:
+    """The page to come back to: this one, or where the form stood that was sent to an address without a page."""
+    if "GET" in getattr(resolve(request.path).func, "methods", ("GET",)):
+        return request.get_full_path() if request.method in ("GET", "HEAD") else request.path
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    return safe_next(came_from.path) if came_from.netloc == request.get_host() else HOME
+
+
+def _page_for(request: HttpRequest, error: PosternError, confirm_at: str = "") -> HttpResponse:
     status, template = _PAGES.get(type(error), (500, "errors/500.html"))
     context: dict[str, Any] = {"text": error.message, "hint": error.hint}
     if isinstance(error, Denied):
@@ -35,7 +69,11 @@ def page_for(request: HttpRequest, error: PosternError) -> HttpResponse:
     if isinstance(error, Invalid):
         context["problems"] = [str(problem) for problem in error.problems]
     if error.hint:
-        context["next_steps"] = [{"text": error.hint}]
+        context["next_steps"] = [{"text": error.hint, "url": confirm_at}]
+    if confirm_at and request.method == "POST":
+        context["text"] = (
+            "Nothing was changed, and what you sent is not kept: confirm that it is you, then send it again."
+        )
     if isinstance(error, Throttled):
         context["retry_after"] = math.ceil(error.retry_after)
     response = error_page(request, template, status, **context)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
@@ -17,13 +16,14 @@ from broker import live as live_state
 from broker.audit.event import AppSessionStarted
 from broker.audit.log import record
 from broker.audit.origin import Origin
-from broker.errors import Invalid, NotFound
+from broker.errors import Denied, Invalid, NotFound
 from broker.live import Live, LiveApp
 from broker.models import AccessSession, Launch
-from broker.policy import Attempt, Context, Denial, Permit, Reason, Subject
+from broker.policy import Attempt, Context, Denial, Permit, Reason, Subject, terms_of_use
 from broker.policy.attempt import APP_REQUEST
 from broker.services.access_sessions import ended_events
 from broker.services.decisions import denied, permit, record_denial, subject_now
+from broker.services.spending import held_login, refusing, spend, spend_for_use
 from broker.tokens import digest, new_token, same
 
 CODE_SECONDS = 60
@@ -73,7 +73,7 @@ def launch(origin: Origin, login: LoginSession, app_name: str, next: str, state:
 def redeem(origin: Origin, app_id: str, code: str, state: str) -> tuple[str, AccessSession, str]:
     """The app cookie's token, its access session and the path to go to. `state` is the cookie of the app's host.
 
-    A code works once: it is gone with the first use, right or wrong. Raises Invalid, Denied.
+    A code works once: it is gone with the first use, right or wrong. Raises Invalid, NotStarted.
     """
     found = _take(app_id, code, state)
     if found is None:
@@ -85,14 +85,35 @@ def redeem(origin: Origin, app_id: str, code: str, state: str) -> tuple[str, Acc
     if app is None:
         raise NotFound("there is no such app")
     attempt = _attempt(acting, live, app, login, found.next)
+    token = new_token("")
+    try:
+        access = _start_in_browser(acting, live, app, login, attempt, digest(token))
+    except Denied as error:
+        raise NotStarted(error, found.next) from None
+    return token, access, found.next
+
+
+class NotStarted(Denied):
+    """A launch that was permitted comes to nothing at its end; `target` is where it was to lead."""
+
+    def __init__(self, error: Denied, target: str) -> None:
+        super().__init__(error.denial, error.message, error.hint)
+        self.target = target
+
+
+def _start_in_browser(
+    acting: Origin, live: Live, app: LiveApp, login: LoginSession, attempt: Attempt, token_hash: str
+) -> AccessSession:
     allowed = permit(acting, attempt, live)
     if allowed.reason is Reason.PUBLIC_PATH:
         raise Invalid("this page needs no session", "open the app again")
-    token = new_token("")
-    cookie = AccessSession.Credential.COOKIE
-    with _refusing(acting, attempt):
-        access = _start(acting, app, login, allowed, cookie, digest(token), settings.POSTERN.session_max)
-    return token, access, found.next
+    cookie, longest = AccessSession.Credential.COOKIE, settings.POSTERN.session_max
+
+    def confirmation(held: LoginSession) -> datetime | None:
+        return spend(held, attempt, live)
+
+    with refusing(acting, attempt):
+        return _start(acting, app, login, allowed, cookie, token_hash, longest, confirmation)
 
 
 @transaction.atomic
@@ -126,8 +147,24 @@ def issue_app_token(origin: Origin, login: LoginSession, app_name: str) -> tuple
     token = new_token(TOKEN_PREFIX)
     allowed = decision if isinstance(decision, Permit) else None
     bearer = AccessSession.Credential.BEARER
-    with _refusing(origin, attempt):
-        access = _start(origin, app, login, allowed, bearer, digest(token), settings.POSTERN.app_token_ttl)
+    terms = terms_of_use(attempt, live.grants(str(login.user_id)))
+
+    def confirmation(held: LoginSession) -> datetime | None:
+        if allowed and allowed.mfa_reuse != float("inf"):
+            return spend(held, attempt, live)
+        return spend_for_use(held, attempt, terms, demanded=allowed is None)
+
+    with refusing(origin, attempt):
+        access = _start(
+            origin,
+            app,
+            login,
+            allowed,
+            bearer,
+            digest(token),
+            settings.POSTERN.app_token_ttl,
+            confirmation,
+        )
     return token, access
 
 
@@ -144,21 +181,6 @@ def access_by_token(token: str, app_id: str) -> AccessSession | None:
     return query.filter(expires_at__gt=timezone.now()).first()
 
 
-class _Ended(Exception):
-    """The login session ended after the decision; leaves the transaction before the refusal is put on record."""
-
-
-@contextmanager
-def _refusing(origin: Origin, attempt: Attempt) -> Iterator[None]:
-    """Around the start of a session: what came too late is denied, on record like every denial."""
-    try:
-        yield
-    except _Ended:
-        denial = Denial((Reason.SESSION_EXPIRED,))
-        record_denial(origin, attempt, denial)
-        raise denied(attempt, denial) from None
-
-
 @transaction.atomic
 def _start(
     origin: Origin,
@@ -168,13 +190,15 @@ def _start(
     credential: AccessSession.Credential,
     token_hash: str,
     ttl: float,
+    confirmation: Callable[[LoginSession], datetime | None],
 ) -> AccessSession:
-    """Write the access session and its event. It ends with the login session, or with what the permit says."""
+    """Write the access session and its event. It ends with the login session, or with what the permit says.
+
+    `confirmation` answers the one it is started with, if it wants one. Raises TooLate.
+    """
     now = timezone.now()
-    # Locked until commit: a login session that is being ended cannot gain an app session meanwhile.
-    held = LoginSession.objects.select_for_update().filter(pk=login.pk, ended_at=None).first()
-    if held is None:
-        raise _Ended
+    held = held_login(str(login.pk))
+    mfa_at = confirmation(held)
     until = min(now + timedelta(seconds=ttl), held.expires_at)
     roles: tuple[str, ...] = ()
     if allowed:
@@ -190,6 +214,7 @@ def _start(
         resource_id=app.id,
         resource_name=app.name,
         roles=list(roles),
+        mfa_at=mfa_at,
         address=origin.address,
         started_at=now,
         last_used_at=now,
@@ -205,6 +230,7 @@ def _start(
             credential=str(credential),
             roles=roles,
             until=until.isoformat(),
+            also_touches=(f"login_session:{login.pk}",) if mfa_at else (),
         ),
     )
     return access

@@ -42,6 +42,7 @@ from broker.policy import Attempt, Context, Resource, Subject
 from broker.policy.attempt import CERTIFICATE_ISSUE, SSH_SESSION
 from broker.services import authorities
 from broker.services.decisions import permit
+from broker.services.spending import held_login, refusing, spend
 
 SUFFIX = "postern"
 
@@ -72,7 +73,8 @@ def issue_access(
     key = parse_public_key(public_key, authorities.blobs())
     resource = server.resource if server else Resource("server", "", server_name[:63])
     context = Context(time.time(), origin.address)
-    granted = permit(origin, Attempt(subject, SSH_SESSION, resource, context, login=login), live)
+    attempt = Attempt(subject, SSH_SESSION, resource, context, login=login)
+    granted = permit(origin, attempt, live)
     if server is None or subject is None or subject.login is None:
         raise NotFound(f"there is no server {server_name[:63]!r}", "list yours with: postern ls servers")
     now = int(context.at)
@@ -95,17 +97,22 @@ def issue_access(
             source_address=_source_address(origin.address, server) if granted.pin_source else "",
         )
 
+    session_id = subject.login.id
+    own = granted.mfa_reuse != float("inf")
+
     def started(certificate: Certificate) -> tuple[Event, ...]:
+        mfa_at = spend(held_login(session_id), attempt, live) if own else None
         session = AccessSession.objects.create(
             protocol="ssh",
             credential=AccessSession.Credential.CERTIFICATE,
-            login_session_id=subject.login.id if subject.login else "",
+            login_session_id=session_id,
             user_id=subject.id,
             user_name=subject.name,
             resource_id=server.id,
             resource_name=server.name,
             login=login,
             roles=list(granted.roles),
+            mfa_at=mfa_at,
             address=origin.address,
             certificate_serial=certificate.serial,
             started_at=certificate.issued_at,
@@ -124,10 +131,11 @@ def issue_access(
         }
         return (
             CertificateIssued(resource_kind="server", **shared, **_about(certificate)),
-            SshSessionStarted(**shared),
+            SshSessionStarted(**shared, also_touches=(f"login_session:{session_id}",) if own else ()),
         )
 
-    return _issue(origin, ACCESS, key, template, started, subject=subject, server=server)
+    with refusing(origin, attempt):
+        return _issue(origin, ACCESS, key, template, started, subject=subject, server=server)
 
 
 def issue_identity(origin: Origin, subject: Subject | None, public_key: str) -> Issued:

@@ -12,7 +12,7 @@ from broker.errors import Denied, NotFound
 from broker.live import Live
 from broker.policy import Attempt, Denial, Reason
 
-WAITS_FOR_PERSON = frozenset({Reason.MFA_TOO_OLD, Reason.MFA_KIND, Reason.SESSION_TOO_OLD})
+WAITS_FOR_PERSON = frozenset({Reason.MFA_TOO_OLD, Reason.MFA_KIND, Reason.MFA_SPENT, Reason.SESSION_TOO_OLD})
 _NOT_YOURS = frozenset({Reason.NO_ROLE, Reason.LABELS_DO_NOT_MATCH})
 _OTHER_PATHS_OPEN = frozenset({Reason.PATH_NOT_ALLOWED, Reason.METHOD_NOT_ALLOWED})
 

@@ -25,10 +25,12 @@ from broker.audit.event import AppUnreachable
 from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.console.errors import error_page
-from broker.errors import Denied, PosternError
+from broker.errors import PosternError
 from broker.models import AccessSession, App
-from broker.policy import Reason
+from broker.policy import Denial, Reason
 from broker.services import app_sessions
+from broker.services.asking import confirm_path, launch_path
+from broker.tokens import digest
 from proxy.web.credentials import APP_COOKIE, STATE_COOKIE
 from proxy.web.denied_page import denied_page, problem
 
@@ -65,8 +67,8 @@ def callback(request: Request, app: App) -> HttpResponse:
     state = cookies.token(request, STATE_COOKIE)
     try:
         token, access, target = app_sessions.redeem(request.origin, str(app.pk), request.GET.get("code", ""), state)
-    except Denied as error:
-        return denied_page(request, app.name, error.denial.reasons, detail=error.denial.detail)
+    except app_sessions.NotStarted as error:
+        return _not_started(request, app, error)
     except PosternError as error:
         steps = [{"text": f"open {app.name} again", "url": f"{settings.POSTERN.url}/launch/{app.name}"}]
         context = {"text": error.message, "hint": error.hint, "next_steps": steps, "app_name": app.name}
@@ -74,6 +76,15 @@ def callback(request: Request, app: App) -> HttpResponse:
     response = HttpResponseRedirect(target)
     cookies.put(response, APP_COOKIE, token, max_age=max(1, int(access.expires_at.timestamp() - time.time())))
     return response
+
+
+def _not_started(request: Request, app: App, error: app_sessions.NotStarted) -> HttpResponse:
+    """Permitted when it was launched and no longer: another launch may have taken the confirmation. Asked for anew."""
+    if not error.denial.confirmable:
+        return denied_page(request, app.name, error.denial, target=error.target)
+    state = cookies.token(request, STATE_COOKIE)
+    back = launch_path(app.name, error.target, digest(state) if state else "", asked=True)
+    return HttpResponseRedirect(settings.POSTERN.url + confirm_path(back, error.denial))
 
 
 @csrf_exempt  # the origin is looked at instead: there is no form of ours on an app's host
@@ -96,15 +107,14 @@ def sign_out(request: Request, app: App) -> HttpResponse:
 def denied(request: Request, app: App) -> HttpResponse:
     """The decision was no."""
     said = request.headers
-    reasons = [Reason(word) for word in said.get("X-Postern-Reasons", "").split(",") if word in _KNOWN_REASONS]
+    reasons = tuple(Reason(word) for word in said.get("X-Postern-Reasons", "").split(",") if word in _KNOWN_REASONS)
     return denied_page(
         request,
         app.name,
-        reasons,
+        Denial(reasons, detail=unquote(said.get("X-Postern-Detail", ""))),
         target=said.get("X-Postern-Target", "/"),
         method=said.get("X-Postern-Method", "GET"),
         user=said.get("X-Postern-User", ""),
-        detail=unquote(said.get("X-Postern-Detail", "")),
     )
 
 

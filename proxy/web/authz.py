@@ -17,9 +17,10 @@ from urllib.parse import quote
 
 from broker.environment import Environment
 from broker.live import Live, LiveAccess, LiveApp, LiveLogin, LiveUser
-from broker.policy import Attempt, Context, Denial, Permit, Reason, Resource, Subject
+from broker.policy import Access, Attempt, Context, Denial, Permit, Reason, Resource, Subject
 from broker.policy.attempt import APP_REQUEST
 from broker.policy.words import hint_of, text_of
+from broker.services.asking import confirm_path, launch_path
 from broker.tokens import digest, new_token
 from proxy.web.credentials import STATE_COOKIE, Bearer, Cookies, read_authorization, read_cookies
 from proxy.web.identity_header import REUSE, Assertions, groups_value
@@ -160,7 +161,7 @@ class Authz:
     def _decide(
         self, question: Question, app: LiveApp, cookies: Cookies, bearer: Bearer, who: _Who
     ) -> bytes | Coroutine[None, None, bytes]:
-        attempt = _attempt(question, app.resource, who.subject)
+        attempt = _attempt(question, app.resource, who.subject, who.access.within if who.access else None)
         if question.upgrade and not self._is_own_origin(question, app, bearer):
             return self._refuse(question, app, cookies, who, attempt, Denial((Reason.FOREIGN_ORIGIN,)))
         decision = self._live.decide(attempt)
@@ -235,7 +236,19 @@ class Authz:
             return UNABLE
         if denial.reasons[0] in _SIGN_IN_AGAIN:
             return self._to_sign_in(question, app, cookies, attempt, denial)
-        return answer_head(403, [*_reasons(denial), *_in_words(question, attempt, denial, 403), *_user(who)]) + _END
+        confirm = ""
+        if denial.confirmable and who.access and who.access.credential == "cookie":
+            if question.is_page:
+                return self._to_confirm(question, app, cookies, denial)
+            confirm = self._env.url + confirm_path(launch_path(app.name, asked=True), denial)
+        told = _in_words(question, attempt, denial, 403, confirm)
+        return answer_head(403, [*_reasons(denial), *told, *_user(who)]) + _END
+
+    def _to_confirm(self, question: Question, app: LiveApp, cookies: Cookies, denial: Denial) -> bytes:
+        """A page that only wants the second factor anew: the person gives it, and comes back in a new app session."""
+        launch, state = _launch(question, app, cookies)
+        location = self._env.url + confirm_path(f"{launch}&asked=1", denial)
+        return answer_head(401, [*_reasons(denial), ("X-Postern-Location", location), state]) + _END
 
     def _to_sign_in(
         self, question: Question, app: LiveApp, cookies: Cookies, attempt: Attempt, denial: Denial
@@ -243,13 +256,8 @@ class Authz:
         if question.wants != "html":
             words = [*_in_words(question, attempt, denial, 401), ("WWW-Authenticate", f'Bearer realm="{app.name}"')]
             return answer_head(401, [*_reasons(denial), *words]) + _END
-        # Several tabs of one browser sign in under one state: a new one would spoil those that are on their way.
-        state = cookies.state or new_token("")
-        target = question.target if question.method in ("GET", "HEAD") and len(question.target) <= LONGEST_NEXT else "/"
-        location = f"{self._env.url}/launch/{app.name}?next={quote(target, safe='/')}&state={digest(state)}"
-        attributes = f"Path=/; Max-Age={STATE_SECONDS}; Secure; HttpOnly; SameSite=Lax"
-        headers = [("X-Postern-Location", location), ("X-Postern-State", f"{STATE_COOKIE}={state}; {attributes}")]
-        return answer_head(401, [*_reasons(denial), *headers]) + _END
+        launch, state = _launch(question, app, cookies)
+        return answer_head(401, [*_reasons(denial), ("X-Postern-Location", self._env.url + launch), state]) + _END
 
     async def _unknown_app(self, question: Question) -> bytes:
         """The app was just removed, and nginx does not know yet."""
@@ -272,11 +280,21 @@ class Authz:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _attempt(question: Question, resource: Resource, subject: Subject | None) -> Attempt:
+def _launch(question: Question, app: LiveApp, cookies: Cookies) -> tuple[str, tuple[str, str]]:
+    """Where an app session begins that leads to what was asked for, and the header with the state it begins under."""
+    # Several tabs of one browser sign in under one state: a new one would spoil those that are on their way.
+    state = cookies.state or new_token("")
+    target = question.target if question.method in ("GET", "HEAD") and len(question.target) <= LONGEST_NEXT else "/"
+    attributes = f"Path=/; Max-Age={STATE_SECONDS}; Secure; HttpOnly; SameSite=Lax"
+    cookie = f"{STATE_COOKIE}={state}; {attributes}"
+    return launch_path(app.name, target, digest(state)), ("X-Postern-State", cookie)
+
+
+def _attempt(question: Question, resource: Resource, subject: Subject | None, access: Access | None = None) -> Attempt:
     # A `#` cannot be in a request target: kept in the path, it is seen by whoever reads that.
     path = question.target if "#" in question.target else question.target.partition("?")[0]
     context = Context(time.time(), question.peer)
-    return Attempt(subject, APP_REQUEST, resource, context, method=question.method, path=path)
+    return Attempt(subject, APP_REQUEST, resource, context, method=question.method, path=path, access=access)
 
 
 def _doubt(access: LiveAccess, app: LiveApp, credential: str, at: float) -> str:
@@ -292,8 +310,13 @@ def _reasons(denial: Denial) -> list[tuple[str, str]]:
     return [("X-Postern-Reasons", ",".join(denial.reasons)), ("X-Postern-Detail", quote(detail[:300]))]
 
 
-def _in_words(question: Question, attempt: Attempt, denial: Denial, status: int) -> list[tuple[str, str]]:
-    """The refusal for a program (RFC 9457) and for a person, ready to be sent: nginx puts it in as it is."""
+def _in_words(
+    question: Question, attempt: Attempt, denial: Denial, status: int, confirm: str = ""
+) -> list[tuple[str, str]]:
+    """The refusal for a program (RFC 9457) and for a person, ready to be sent: nginx puts it in as it is.
+
+    `confirm` is where a person lifts it by their second factor.
+    """
     told = [{"reason": str(reason), "text": text_of(reason, attempt)} for reason in denial.reasons[:3]]
     if denial.reasons[0] is Reason.LOCKED and denial.detail:
         told[0]["text"] += f": {denial.detail[:300]}"
@@ -306,9 +329,16 @@ def _in_words(question: Question, attempt: Attempt, denial: Denial, status: int)
         "reasons": told,
         "hint": "open the app in a browser, or send a token from: postern app token" if status == 401 else hint,
         "request_id": question.request_id,
+        **({"confirm_url": confirm} if confirm else {}),
     }
     text = escape(f"{told[0]['text']}; {hint}").encode("ascii", "xmlcharrefreplace").decode()
+    if confirm:
+        text += f'. {_NOT_SENT} <a href="{escape(confirm)}" target="_blank" rel="noopener">Confirm that it is you</a>'
+        text += " in another tab, then go back and send it again."
     return [("X-Postern-Problem", json.dumps(problem)), ("X-Postern-Text", text)]
+
+
+_NOT_SENT = "What you sent did not reach the app, and is not kept."
 
 
 def _user(who: _Who) -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -11,32 +10,32 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from broker.console.errors import error_page
-from broker.policy import Attempt, Context, Reason, Resource, Subject
+from broker.policy import Attempt, Context, Denial, Reason, Resource, Subject
 from broker.policy.attempt import APP_REQUEST
 from broker.policy.words import hint_of, text_of
+from broker.services.asking import confirm_path, launch_path
 
-_CONFIRM = frozenset({Reason.MFA_REQUIRED, Reason.MFA_TOO_OLD})
-_SIGN_IN = frozenset({Reason.SESSION_TOO_OLD, Reason.MFA_KIND, Reason.SESSION_EXPIRED, Reason.NOT_SIGNED_IN})
+_SIGN_IN = frozenset({Reason.SESSION_TOO_OLD, Reason.SESSION_EXPIRED, Reason.NOT_SIGNED_IN})
 
 
 def denied_page(
     request: HttpRequest,
     app_name: str,
-    reasons: Sequence[Reason],
+    denial: Denial,
     *,
     target: str = "/",
     method: str = "GET",
     user: str = "",
-    detail: str = "",
 ) -> HttpResponse:
     """The page; programs get the same from nginx, as a problem in JSON."""
     subject = Subject("", user) if user else None
     resource = Resource("app", "", app_name or "this app")
     attempt = Attempt(subject, APP_REQUEST, resource, Context(time.time()), method=method)
+    reasons, detail = denial.reasons, denial.detail
     told = [{"reason": str(reason), "text": text_of(reason, attempt)} for reason in reasons[:3]]
     if told and detail and reasons[0] is Reason.LOCKED:
         told[0]["text"] += f": {detail}"
-    steps = _next_steps(reasons, app_name, target)
+    steps = _next_steps(denial, app_name, target)
     context: dict[str, Any] = {"app_name": app_name, "reasons": told, "next_steps": steps, "me": {"name": user}}
     return error_page(request, "errors/403.html", 403, home_url=settings.POSTERN.url, **context)
 
@@ -55,14 +54,14 @@ def problem(request: HttpRequest, status: int, title: str, detail: str, hint: st
     return JsonResponse(document, status=status, content_type="application/problem+json")
 
 
-def _next_steps(reasons: Sequence[Reason], app_name: str, target: str) -> list[dict[str, str]]:
-    if not reasons:
+def _next_steps(denial: Denial, app_name: str, target: str) -> list[dict[str, str]]:
+    if not denial.reasons:
         return []
-    first, url = reasons[0], settings.POSTERN.url
-    back = quote(f"/launch/{app_name}?next={quote(target, safe='/')}", safe="/")
-    if first in _CONFIRM:
-        return [{"text": "give your second factor again", "url": f"{url}/account/confirm?next={back}"}]
+    first, url = denial.reasons[0], settings.POSTERN.url
+    back = launch_path(app_name, target, asked=True)
+    if denial.confirmable:
+        return [{"text": hint_of(first), "url": url + confirm_path(back, denial)}]
     if first in _SIGN_IN:
-        return [{"text": hint_of(first), "url": f"{url}/sign-in?next={back}"}]
+        return [{"text": hint_of(first), "url": f"{url}/sign-in?next={quote(back, safe='/')}"}]
     hint = hint_of(first)
     return [{"text": hint}] if hint else []

@@ -21,6 +21,11 @@ class Question:
     cookie: str
     authorization: str
 
+    @property
+    def is_page(self) -> bool:
+        """Whether a browser asks for a page, which can be asked for again."""
+        return self.wants == "html" and self.method in ("GET", "HEAD")
+
 
 _NAMES = (
     "X-App",

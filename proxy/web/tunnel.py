@@ -19,7 +19,7 @@ from broker.audit import feed
 from broker.audit.event import TunnelClosed, TunnelOpened
 from broker.live import Live, LiveAccess, LiveApp, LiveLogin
 from broker.models import AccessSession
-from broker.policy import Attempt, Context, Denial, Subject
+from broker.policy import Access, Attempt, Context, Denial, Subject
 from broker.policy.attempt import APP_REQUEST
 from proxy.web.audit_writer import AuditWriter
 from proxy.web.ledger import origin_of
@@ -118,17 +118,20 @@ class Tunnels:
         if tunnel.uri and tunnel.uri != app.spec.uri:
             return "app-changed"
         subject: Subject | None = None
+        within: Access | None = None
         ends_at = float("inf")
         if tunnel.access_id:
             access = self._live.accesses.get(tunnel.access_id)
             login = self._live.peek_login(access.login_id, at) if access else None
             if access is None or login is None or not _stands(access, login, app, at):
                 return "session-ended"
-            subject, ends_at = self._live.subject(login), access.expires_at
+            subject, within, ends_at = self._live.subject(login), access.within, access.expires_at
             if subject is None:
                 return "session-ended"
         context = Context(at, tunnel.peer)
-        attempt = Attempt(subject, APP_REQUEST, app.resource, context, method=tunnel.method, path=tunnel.path)
+        attempt = Attempt(
+            subject, APP_REQUEST, app.resource, context, method=tunnel.method, path=tunnel.path, access=within
+        )
         decision = self._live.decide(attempt)
         if isinstance(decision, Denial):
             return str(decision.reasons[0])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class Exit(IntEnum):
@@ -49,9 +50,20 @@ class LoginNeeded(CliError):
 
 
 class Denied(CliError):
-    """Policy said no."""
+    """Policy said no. `confirm` says how the person can lift it by their second factor, if they can."""
 
     code = Exit.DENIED
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        lines: Sequence[str] = (),
+        request_id: str = "",
+        confirm: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint, lines, request_id)
+        self.confirm = confirm
 
 
 class Missing(CliError):

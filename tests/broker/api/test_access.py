@@ -13,6 +13,7 @@ from django.http import HttpResponse
 
 from accounts import cookies
 from accounts.models import LoginSession
+from accounts.services import confirmations
 from broker import live
 from broker.api.urls import api
 from broker.models import AuditEvent, Lock
@@ -66,6 +67,7 @@ def test_everybody_gets_the_answer_of_the_table(cast: Cast, row: dict[str, Any])
     lock = Lock.objects.create(target_kind="login", target_id="x", target_name="x", reason="r")
     browser = signed_in(cast.adam.user, LoginSession.Kind.BROWSER)
     words = {"KEY": PUBLIC_KEY, "BOB_SESSION": str(cast.bob.session.pk), "LOCK": str(lock.pk), "COOKIE": browser.token}
+    words["CONFIRMATION"] = str(confirmations.ask(cast.bob.origin, cast.bob.session, "x").pk)
     for name in ACTORS[2:]:
         getattr(cast, name)
     got = {}

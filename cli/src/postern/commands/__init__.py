@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from postern import names, run
-from postern.commands import admin, apps, cert, login, ls, ssh, why
+from postern.commands import admin, apps, cert, confirm, login, ls, ssh, why
 from postern.output import Format
 from postern.run import Run
+from postern.step_up import NO_INPUT
 
 HELP = """Sign in once, then use plain ssh and your private web apps.
 
@@ -41,7 +42,12 @@ def root(
         str, typer.Option("--url", envvar="POSTERN_URL", help="The broker's address.", show_default=False)
     ] = "",
     form: Annotated[Format, typer.Option("--output", "-o", help="How to print answers.")] = Format.TEXT,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Ask for no second factor; fail where one is wanted.")
+    ] = False,
 ) -> None:
+    if no_input:
+        os.environ[NO_INPUT] = "1"  # which ssh hands on to its ProxyCommand
     context.obj = Run(url=url, form=form)
 
 
@@ -63,7 +69,7 @@ def ssh_proxy(context: typer.Context, user: str, host: str) -> int:
     os._exit(ssh_proxy.main([str(home.path), suffix, user, host]))
 
 
-for part in (login, ls, ssh, why):
+for part in (login, confirm, ls, ssh, why):
     part.register(app)
 app.add_typer(cert.app, name="cert")
 app.add_typer(apps.app, name="app")
