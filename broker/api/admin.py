@@ -129,7 +129,7 @@ def enroll_server(request: ApiRequest, name: str, body: EnrollBody) -> dict[str,
 
 @router.get("{kind}", response=DocumentList, summary="Every document of a kind")
 def list_documents(request: ApiRequest, kind: str) -> dict[str, Any]:
-    """Kinds: role, role_binding, user, group, app, server."""
+    """Kinds: role, role_binding, user, group, app, server, oidc, ldap, scim."""
     return {"items": documents.list_documents(request.auth.origin, request.auth.subject, kind)}
 
 

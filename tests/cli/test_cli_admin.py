@@ -186,6 +186,21 @@ def test_get_takes_kinds_as_people_write_them(
     )
 
 
+def test_connectors_are_told_apart_and_what_is_off_is_said(
+    postern: Postern, alice: Session, broker: BrokerDouble
+) -> None:
+    spec = {"issuer": "https://id.example.com", "client_secret": "kept:0123456789ab", "display": "Corp"}
+    corp = {"kind": "oidc", "metadata": {"name": "corp"}, "spec": spec}
+    old = {"kind": "oidc", "metadata": {"name": "old"}, "spec": {**spec, "enabled": False, "display": "Old"}}
+    broker.answers["GET /api/v1/admin/oidc"] = (200, {"items": [corp, old]})
+    lines = [line.split() for line in postern("admin", "get", "oidc").out.splitlines()]
+    assert lines[0] == ["Name", "Issuer", "State", "Shown", "as"]
+    assert lines[2:] == [
+        ["corp", "https://id.example.com", "on", "Corp"],
+        ["old", "https://id.example.com", "off", "Old"],
+    ]
+
+
 def test_users_are_told_apart_by_more_than_their_names(postern: Postern, alice: Session, broker: BrokerDouble) -> None:
     users = [
         {"kind": "user", "metadata": {"name": "admin"}},

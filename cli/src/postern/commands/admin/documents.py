@@ -12,11 +12,10 @@ from postern.errors import UsageProblem
 from postern.output import Format
 
 KINDS = {"role": "role", "binding": "role_binding", "role_binding": "role_binding"} | {
-    kind: kind for kind in ("user", "group", "app", "server")
+    kind: kind for kind in ("user", "group", "app", "server", "oidc", "ldap", "scim")
 }
-Target = Annotated[
-    str, typer.Argument(metavar="KIND/NAME", help="KIND is one of role, role_binding, user, group, app, server.")
-]
+KNOWN = ", ".join(dict.fromkeys(KINDS.values()))
+Target = Annotated[str, typer.Argument(metavar="KIND/NAME", help=f"KIND is one of {KNOWN}.")]
 
 
 COLUMNS = {
@@ -24,6 +23,9 @@ COLUMNS = {
     "role_binding": {"Expires": "spec.expires", "Reason": "spec.reason"},
     "app": {"Upstream": "spec.uri", "Labels": "metadata.labels", "Description": "metadata.description"},
     "server": {"Address": "spec.addr", "Labels": "metadata.labels", "Description": "metadata.description"},
+    "oidc": {"Issuer": "spec.issuer", "State": "spec.enabled", "Shown as": "spec.display"},
+    "ldap": {"Servers": "spec.urls", "State": "spec.enabled", "Shown as": "spec.display"},
+    "scim": {"Identities of": "spec.identities_of", "State": "spec.enabled", "Shown as": "spec.display"},
 }
 """What a table of a kind shows after the name, and where a document has it."""
 
@@ -38,9 +40,7 @@ def parted(target: str, name_needed: bool = True) -> tuple[str, str]:
     kind, _, name = target.partition("/")
     kind = KINDS.get(kind) or KINDS.get(kind.removesuffix("s"), "")
     if not kind:
-        raise UsageProblem(
-            f"{target!r} begins with no kind of document", "kinds: role, role_binding, user, group, app, server"
-        )
+        raise UsageProblem(f"{target!r} begins with no kind of document", f"kinds: {KNOWN}")
     if name_needed and not name:
         raise UsageProblem(f"which {kind}?", f"write it like {kind}/NAME; list them with: postern admin get {kind}")
     return kind, name
@@ -77,8 +77,15 @@ def text(items: Sequence[Mapping[str, Any]]) -> str:
         "Labels": "metadata.labels",
         "Description": "metadata.description",
     }
-    rows = [(_at(item, "metadata.name"), *(_at(item, path) or "" for path in columns.values())) for item in items]
+    rows = [(_at(item, "metadata.name"), *(_cell(item, path) for path in columns.values())) for item in items]
     return output.table(("Name", *columns), rows)
+
+
+def _cell(item: Mapping[str, Any], path: str) -> object:
+    found = _at(item, path)
+    if path == "spec.enabled":  # what is not said is on
+        return "off" if found is False else "on"
+    return found or ""
 
 
 def _at(item: Mapping[str, Any], path: str) -> object:
