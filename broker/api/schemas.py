@@ -37,6 +37,14 @@ class FieldProblem(Schema):
     hint: str = ""
 
 
+class WaysToConfirm(Schema):
+    """How a denial is lifted by the second factor: `totp` and `recovery` by a code, all in a browser (`url`)."""
+
+    methods: list[str]
+    need: str
+    url: str
+
+
 class ProblemDetails(Schema):
     """A failure (RFC 9457)."""
 
@@ -48,6 +56,7 @@ class ProblemDetails(Schema):
     hint: str = ""
     request_id: str = ""
     problems: list[FieldProblem] | None = None
+    confirm: WaysToConfirm | None = None
 
 
 class Named(Body):
