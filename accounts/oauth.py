@@ -1,21 +1,25 @@
 """OAuth 2 for one public client, `postern-cli`: authorization code (RFC 6749) with PKCE S256 (RFC 7636), on authlib.
 
-The CLI listens on a loopback port of its choice (RFC 8252); where it cannot, the code is shown to be pasted.
+The CLI listens on a loopback port of its choice (RFC 8252); where it cannot, the code is shown to be pasted. Code and
+token are bound to a key of the CLI's (DPoP, RFC 9449): the code to the one it names in advance, the token to the same.
 """
 
 from __future__ import annotations
 
+import hmac
 import re
 from typing import Any
 
 from authlib.integrations.django_oauth2.requests import DjangoOAuth2Payload
 from authlib.oauth2 import AuthorizationServer, OAuth2Request
-from authlib.oauth2.rfc6749.errors import InvalidRequestError
+from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError, OAuth2Error
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc7636 import CodeChallenge
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
+from django.utils import timezone
 
+from accounts import dpop, proofs_seen
 from accounts.middleware import origin_of
 from accounts.models import LoginSession, OAuthCode, User
 from accounts.requests import Request
@@ -23,6 +27,7 @@ from accounts.services.cli_sessions import find_code, start_cli_session, write_c
 
 CLIENT_ID = "postern-cli"
 AUTHORIZE, TOKEN, PASTE = "/oauth/authorize", "/oauth/token", "/oauth/code"
+NO_PROOF = "the request carries no good proof of the key that the token is to be bound to (RFC 9449)"
 _LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]):([1-9][0-9]{0,4})/callback")
 
 
@@ -98,6 +103,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # authlib is unt
             client_id=CLIENT_ID,
             redirect_uri=data["redirect_uri"],
             code_challenge=data["code_challenge"],
+            key_thumbprint=data["dpop_jkt"],
             device_name=device_name(django_request),
         )
 
@@ -123,6 +129,39 @@ class S256Only(CodeChallenge):  # type: ignore[misc]  # authlib is untyped
         super().validate_code_challenge(grant, redirect_uri)
 
 
+class InvalidProof(OAuth2Error):  # type: ignore[misc]  # authlib is untyped
+    """The token request proves no key."""
+
+    error = "invalid_dpop_proof"
+
+
+class BoundToKey:
+    """DPoP, required from the first step: the code is for one key (RFC 9449, 10), and so is the token (5)."""
+
+    def __call__(self, grant: CodeGrant) -> None:
+        grant.register_hook("after_validate_authorization_request_payload", self.key_is_named)
+        grant.register_hook("after_validate_token_request", self.key_is_proved)
+
+    def key_is_named(self, grant: CodeGrant, redirect_uri: str) -> None:
+        """The authorization request says which key its code is for."""
+        named = grant.request.payload.datalist.get("dpop_jkt", [])
+        if len(named) != 1 or not dpop.is_thumbprint(named[0]):
+            raise InvalidRequestError("dpop_jkt must name the key that the code is for (RFC 9449, 10)")
+
+    def key_is_proved(self, grant: CodeGrant, result: None) -> None:
+        """The token request is signed with that key, here and now."""
+        request: Request = grant.request.request
+        now = timezone.now().timestamp()
+        asked = dpop.Asked(request.method or "", settings.POSTERN.url, request.path)
+        proof = dpop.check(request.headers.get("DPoP", ""), asked, now)
+        if isinstance(proof, dpop.BadProof):
+            raise InvalidProof(dpop.clock_words(proof.clock_off) if proof.clock_off else NO_PROOF)
+        if not hmac.compare_digest(proof.thumbprint, grant.request.authorization_code.key_thumbprint):
+            raise InvalidGrantError("this code is for another key")
+        if not proofs_seen.first_use(proof, now):
+            raise InvalidProof(NO_PROOF)
+
+
 class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is untyped
     """authlib's server on Django and our models."""
 
@@ -133,7 +172,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # authlib is untyped
         return OAuthRequest(request)
 
     def generate_token(self, *args: object, **kwargs: object) -> dict[str, Any]:
-        return {"token_type": "Bearer"}
+        return {"token_type": "DPoP"}
 
     def save_token(self, token: dict[str, Any], request: OAuthRequest) -> LoginSession:
         """Make the login session and complete the answer: its token leaves us here and nowhere else."""
@@ -162,4 +201,4 @@ def device_name(request: Request) -> str:
 
 
 server = Server()
-server.register_grant(CodeGrant, [S256Only(required=True)])
+server.register_grant(CodeGrant, [S256Only(required=True), BoundToKey()])

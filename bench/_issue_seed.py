@@ -1,10 +1,14 @@
-"""Fills a new installation for the bench `issue`: roles, servers, a person; prints the token of each of their CLIs."""
+"""Fills a new installation for the bench `issue`: roles, servers, a person; prints the token of each of their CLIs.
+
+The arguments are the thumbprints of the keys that these tokens are bound to.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "broker.settings")
@@ -30,7 +34,7 @@ def documents() -> str:
     return "\n---\n".join(json.dumps(part) for part in parts)
 
 
-def main(clients: int) -> None:
+def main(thumbprints: Sequence[str]) -> None:
     """Fill the database and print one token a line."""
     import django
 
@@ -44,12 +48,13 @@ def main(clients: int) -> None:
 
     apply(system("bench"), None, [Source("bench", documents())])
     now = timezone.now()
-    for number in range(clients):
+    for number, thumbprint in enumerate(thumbprints):
         token = new_token("ptn_cli_")
         LoginSession.objects.create(
             user=User.objects.get(username="alice"),
             kind=LoginSession.Kind.CLI,
             token_hash=digest(token),
+            key_thumbprint=thumbprint,
             created_at=now,
             last_seen_at=now,
             expires_at=now + timedelta(hours=1),
@@ -61,4 +66,4 @@ def main(clients: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1:])

@@ -1,7 +1,8 @@
 """Access certificates a second over the API, each logged before it is signed, on a PostgreSQL that flushes to disk.
 
 One uvicorn worker on a UNIX socket, as `web` runs behind nginx, with 1,000 servers and a subject who holds 20 of 100
-roles. Four keep-alive clients ask for ten seconds; every answer's serial must be in the audit log afterwards.
+roles. Four keep-alive clients ask for ten seconds, each call with a proof of the client's key; every answer's serial
+must be in the audit log afterwards.
 
 `per_core_per_s` is certificates ÷ CPU seconds of the web process: what one core of it gives when it has that core to
 itself. The database's own CPU is not in it, nor is waiting for its disk; `per_wall_s` is what came out here, with web,
@@ -22,10 +23,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from unittest import mock
+from urllib.parse import urlsplit
 
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from postern.token_key import TokenKey
 
 from bench._issue_seed import HELD
 from bench.figure import Figure
@@ -36,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = 4
 SECONDS = 10.0
 WARM_UP = 50
+ADDRESS = "http://postern.localhost:8080/api/v1/certificates/access"
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
 
@@ -57,10 +61,11 @@ def run() -> Iterable[Figure]:
             "POSTERN_URL": "http://postern.localhost:8080",
         }
         _python(environ, "manage.py", "setup")
-        tokens = _python(environ, "-m", "bench._issue_seed", str(CLIENTS)).split()
+        keys = [TokenKey.new() for _ in range(CLIENTS)]
+        tokens = _python(environ, "-m", "bench._issue_seed", *(key.thumbprint for key in keys)).split()
         web = Web(environ, Path(scratch) / "web.sock")
         try:
-            served, cpu, wall = _measure(web, tokens)
+            served, cpu, wall = _measure(web, list(zip(tokens, keys, strict=True)))
         finally:
             web.stop()
         _check_log(url, served)
@@ -108,15 +113,16 @@ class Web:
 
 
 class Client:
-    """A CLI: one keep-alive connection, one key, one token."""
+    """A CLI: one keep-alive connection, one key to certify, one token and the key it is bound to."""
 
-    def __init__(self, path: Path, token: str) -> None:
+    def __init__(self, path: Path, token: str, token_key: TokenKey) -> None:
+        self._token, self._token_key = token, token_key
         key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
         self._body = {"login": "root", "public_key": key.decode()}
         self._headers = {
             "Host": "postern.localhost:8080",
             "X-Real-Ip": "192.0.2.7",
-            "Authorization": f"Bearer {token}",
+            "Authorization": f"DPoP {token}",
             "Content-Type": "application/json",
         }
         self._connection = http.client.HTTPConnection("postern.localhost")
@@ -126,7 +132,8 @@ class Client:
     def ask(self, number: int) -> int:
         """The serial of one more certificate."""
         body = json.dumps(self._body | {"server": f"server-{number % HELD}"})
-        self._connection.request("POST", "/api/v1/certificates/access", body, self._headers)
+        proof = self._token_key.proof("POST", ADDRESS, self._token)
+        self._connection.request("POST", urlsplit(ADDRESS).path, body, {**self._headers, "DPoP": proof})
         response = self._connection.getresponse()
         answer = json.loads(response.read())
         if response.status != 200 or not answer["certificate"].startswith("ssh-ed25519-cert-v01@openssh.com "):
@@ -135,9 +142,9 @@ class Client:
         return serial
 
 
-def _measure(web: Web, tokens: list[str]) -> tuple[list[int], float, float]:
+def _measure(web: Web, signed_in: list[tuple[str, TokenKey]]) -> tuple[list[int], float, float]:
     """The serials handed out, the web process's CPU seconds, and seconds of the clock."""
-    clients = [Client(web.path, token) for token in tokens]
+    clients = [Client(web.path, token, key) for token, key in signed_in]
     for number in range(WARM_UP):
         clients[number % len(clients)].ask(number)
     served: list[list[int]] = [[] for _ in clients]

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.bearer import PREFIX
+from accounts.cli_token import PREFIX
 from accounts.models import LoginSession, OAuthCode
 from accounts.services.login_sessions import end_login_session, start
 from broker.audit.log import record
@@ -20,9 +20,16 @@ CODE_TTL = timedelta(seconds=60)
 
 @transaction.atomic
 def write_code(
-    origin: Origin, session: LoginSession, *, client_id: str, redirect_uri: str, code_challenge: str, device_name: str
+    origin: Origin,
+    session: LoginSession,
+    *,
+    client_id: str,
+    redirect_uri: str,
+    code_challenge: str,
+    key_thumbprint: str,
+    device_name: str,
 ) -> str:
-    """A one-use code, good for a minute, for whoever knows the verifier of `code_challenge`."""
+    """A one-use code, good for a minute, for whoever knows the verifier of `code_challenge` and has the key."""
     code = new_token("")
     OAuthCode.objects.create(
         code_hash=digest(code),
@@ -30,6 +37,7 @@ def write_code(
         client_id=client_id,
         redirect_uri=redirect_uri,
         code_challenge=code_challenge,
+        key_thumbprint=key_thumbprint,
         device_name=device_name[:100],
         address=origin.address,
         expires_at=timezone.now() + CODE_TTL,
@@ -55,7 +63,10 @@ def find_code(origin: Origin, code: str, client_id: str) -> OAuthCode | None:
 
 @transaction.atomic
 def start_cli_session(origin: Origin, code: OAuthCode, user_agent: str) -> tuple[LoginSession, str]:
-    """Use up a good code: a CLI session with the proofs of the browser session that wrote it. Answers its token too."""
+    """Use up a good code: a CLI session with the proofs of the browser session that wrote it. Answers its token too.
+
+    The token is bound to the key that the code is for; that the caller has this key must have been proved.
+    """
     parent, token = code.login_session, new_token(PREFIX)
     session, started = start(
         origin,
@@ -68,7 +79,11 @@ def start_cli_session(origin: Origin, code: OAuthCode, user_agent: str) -> tuple
         device_name=code.device_name,
         parent=parent,
         via=parent.via,
+        key_thumbprint=code.key_thumbprint,
     )
+    # Given in the browser, it confirms what is done there: what wants a confirmation of its own asks for another one.
+    session.mfa_spent_at = parent.mfa_spent_at or parent.mfa_at
+    session.save(update_fields=["mfa_spent_at"])
     code.used_at, code.made = timezone.now(), session
     code.save(update_fields=["used_at", "made"])
     record(origin, started)

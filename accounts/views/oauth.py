@@ -1,4 +1,4 @@
-"""The CLI signs in: a page that asks the person, and the exchange of the code (RFC 6749, 8252, 8414, 9207)."""
+"""The CLI signs in: a page that asks the person, and the exchange of the code (RFC 6749, 8252, 8414, 9207, 9449)."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def code(request: HttpRequest) -> HttpResponse:
     return redirect("/")
 
 
-@csrf_exempt  # no cookie counts here: the code and its verifier are the proof
+@csrf_exempt  # no cookie counts here: the code, its verifier and the key are the proof
 @require_POST
 def token(request: Request) -> HttpResponse:
-    """Exchange a code for the CLI's token."""
+    """Exchange a code for the CLI's token, which opens nothing without the key."""
     with transaction.atomic():
         response: HttpResponse = oauth.server.create_token_response(request)
     return response
@@ -69,6 +69,7 @@ def metadata(request: HttpRequest) -> HttpResponse:
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported": ["none"],
             "authorization_response_iss_parameter_supported": True,
+            "dpop_signing_alg_values_supported": ["ES256"],
         }
     )
 

@@ -1,4 +1,7 @@
-"""Who calls: the login session that a CLI's bearer token opens. Nothing else counts here, a browser's cookie least."""
+"""Who calls: the login session that a CLI's token opens, sent with a proof of the key it is bound to (RFC 9449).
+
+Nothing else counts here: not the token alone, and a browser's cookie least.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest
-from ninja.security.http import HttpBearer
+from ninja.security.base import AuthBase
 
-from accounts.bearer import token_in
+from accounts import dpop, proofs_seen
+from accounts.cli_token import token_in
 from accounts.models import LoginSession
 from accounts.requests import Request
 from accounts.sessions import note_uses
 from broker import live as live_state
 from broker.audit.origin import Origin
+from broker.errors import PosternError
 from broker.live import Live, LiveLogin
 from broker.policy import Subject
 from broker.tokens import digest
@@ -42,11 +48,18 @@ class ApiRequest(HttpRequest):
     auth: Caller
 
 
-class CliToken(HttpBearer):
-    """`Authorization: Bearer ptn_cli_…`."""
+class ClockOff(PosternError):
+    """A call that is good but for its time: the caller's clock and ours differ."""
+
+
+class CliToken(AuthBase):
+    """`Authorization: DPoP ptn_cli_…` with `DPoP: PROOF`."""
+
+    openapi_type = "http"
+    openapi_scheme = "DPoP"
 
     def __call__(self, request: HttpRequest) -> Caller | None:
-        """The caller, or None for anything but a good token."""
+        """The caller, or None for anything but a good token with a good proof. Raises `ClockOff`."""
         token = token_in(request.headers.get("Authorization", ""))
         if not token:
             return None
@@ -57,13 +70,24 @@ class CliToken(HttpBearer):
         subject = live.subject(login)
         if subject is None or subject.login is None or not subject.active or at >= subject.login.expires_at:
             return None
+        if not _proved(request, login, token, at):
+            return None
         if live.touch_login(login.id, at):
             note_uses([UUID(login.id)], datetime.fromtimestamp(at, UTC))
         return Caller(subject, login, _origin(cast(Request, request), subject, login), live)
 
-    def authenticate(self, request: HttpRequest, token: str) -> Caller | None:
-        """Unused: `__call__` reads the header itself, strictly."""
-        raise NotImplementedError
+
+def _proved(request: HttpRequest, login: LiveLogin, token: str, at: float) -> bool:
+    """Whether this very call is signed with the key that the token is bound to. A token without a key opens nothing."""
+    if not login.key_thumbprint:
+        return False
+    asked = dpop.Asked(request.method or "", settings.POSTERN.url, request.path)
+    found = dpop.check(request.headers.get("DPoP", ""), asked, at, thumbprint=login.key_thumbprint, token=token)
+    if isinstance(found, dpop.BadProof):
+        if found.clock_off:
+            raise ClockOff(dpop.clock_words(found.clock_off), "set the clock of this machine, then try again")
+        return False
+    return proofs_seen.first_use(found, at)
 
 
 def _origin(request: Request, subject: Subject, login: LiveLogin) -> Origin:

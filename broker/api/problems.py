@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from broker.api.caller import ClockOff
 from broker.api.strict_json import BadRequest, WrongType
 from broker.errors import Conflict, Denied, Invalid, NotFound, PosternError, Problem, Throttled, Unavailable
 from broker.policy import Reason
@@ -32,6 +33,9 @@ STATUSES: Mapping[type[PosternError], tuple[int, str]] = {
 }
 _SIGN_IN = frozenset({Reason.NOT_SIGNED_IN, Reason.SESSION_EXPIRED})
 _SIGN_IN_HINT = "sign in: postern login"
+_SIGN_IN_AGAIN_HINT = "sign in again: postern login"
+_CHALLENGE = 'DPoP algs="ES256"'
+CLOCK_OFF = "clock-off"
 
 
 def problem(request: HttpRequest, status: int, title: str, detail: str, hint: str = "", **more: Any) -> HttpResponse:
@@ -48,8 +52,13 @@ def problem(request: HttpRequest, status: int, title: str, detail: str, hint: st
     }
     response = JsonResponse(body, status=status, content_type="application/problem+json")
     if status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="postern"'
+        response.headers["WWW-Authenticate"] = _challenge(request)
     return response
+
+
+def _challenge(request: HttpRequest) -> str:
+    """How to come in (RFC 9449, 7.1); to somebody who tried, that it did not do."""
+    return f'{_CHALLENGE}, error="invalid_token"' if "Authorization" in request.headers else _CHALLENGE
 
 
 def answer_for(request: HttpRequest, error: Any) -> HttpResponse:
@@ -75,9 +84,18 @@ def answer_for(request: HttpRequest, error: Any) -> HttpResponse:
 
 
 def not_signed_in(request: HttpRequest, _: object = None) -> HttpResponse:
-    """No credential, or one that is not good (any more): the two sound the same."""
+    """No credential, or one that is not good (any more), or without its key: they sound the same."""
     reasons = [{"reason": str(Reason.NOT_SIGNED_IN), "text": "nobody is signed in"}]
-    return problem(request, 401, "sign in", "nobody is signed in", _SIGN_IN_HINT, reasons=reasons)
+    hint = _SIGN_IN_AGAIN_HINT if "Authorization" in request.headers else _SIGN_IN_HINT
+    return problem(request, 401, "sign in", "nobody is signed in", hint, reasons=reasons)
+
+
+def clock_off(request: HttpRequest, error: Any) -> HttpResponse:
+    """A call that is good but for its time."""
+    reasons = [{"reason": CLOCK_OFF, "text": error.message}]
+    answer = problem(request, 401, "wrong time", error.message, error.hint, reasons=reasons)
+    answer.headers["WWW-Authenticate"] = f'{_CHALLENGE}, error="invalid_dpop_proof"'
+    return answer
 
 
 def no_such_address(request: HttpRequest, _: object = None) -> HttpResponse:
@@ -147,6 +165,7 @@ def register(api: NinjaAPI) -> None:
     """Give every failure its answer."""
     api.add_exception_handler(PosternError, answer_for)
     api.add_exception_handler(AuthenticationError, not_signed_in)
+    api.add_exception_handler(ClockOff, clock_off)
     api.add_exception_handler(HttpError, unreadable)
     api.add_exception_handler(ValidationError, bad_fields)
     api.add_exception_handler(Http404, no_such_address)

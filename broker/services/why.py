@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.subject import login_of
 from broker import live as live_state
 from broker.audit.origin import Origin
 from broker.errors import Invalid, NotFound, Problem
@@ -18,7 +17,7 @@ from broker.live import Live
 from broker.policy import Attempt, Context, Explanation, Login, Resource, Subject
 from broker.policy.attempt import ACTIONS, APP_REQUEST, SSH_SESSION
 from broker.policy.grant import Grant
-from broker.services.decisions import require
+from broker.services.decisions import require, subject_now
 
 _KINDS = {APP_REQUEST: "app", SSH_SESSION: "server"}
 
@@ -120,12 +119,14 @@ def _other(live: Live, name: str, at: float | None) -> tuple[Subject, str]:
         near = get_close_matches(name, [other.name for other in live.users.values()], 1)
         raise NotFound(f"there is no user {name[:64]!r}", f"did you mean {near[0]!r}?" if near else "")
     session = sessions.live(timezone.now()).filter(user_id=user.id).order_by("-last_seen_at").first()
-    subject = live.subject_without_session(user.id)
-    if subject is None:
+    subject = subject_now(str(session.pk), live) if session else None
+    if subject is not None:
+        return subject, ""
+    bare = live.subject_without_session(user.id)
+    if bare is None:
         raise NotFound(f"there is no user {name[:64]!r}")
-    login = login_of(session) if session else _fresh(at if at is not None else time.time())
-    assumed = "" if session else "not signed in now: explained as if freshly signed in with a second factor"
-    return replace(subject, login=login), assumed
+    login = _fresh(at if at is not None else time.time())
+    return replace(bare, login=login), "not signed in now: explained as if freshly signed in with a second factor"
 
 
 def _fresh(at: float) -> Login:

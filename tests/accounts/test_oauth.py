@@ -11,18 +11,22 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
 from accounts import oauth
 from accounts.models import LoginSession, OAuthCode
 from accounts.services.login_sessions import end_login_session, sign_out_everywhere
 from accounts.services.users import disable_user
-from tests.accounts.bearer import login_session_of_bearer
+from tests.accounts.cli_token import login_session_of
 from tests.conftest import TESTS, Clock, Person, new_client
+from tests.dpop import Key
 
 pytestmark = pytest.mark.django_db(transaction=True)
 VERIFIER = "v" * 43
 REDIRECT = "http://127.0.0.1:43123/callback"
 PASTE = "http://postern.localhost:8080/oauth/code"
+TOKEN = "http://postern.localhost:8080/oauth/token"
+KEY, OTHER_KEY = Key(), Key()
 XSS = "<script>alert(1)</script>"
 
 
@@ -39,6 +43,7 @@ def ask(**changes: Any) -> str:
         "state": "xyz",
         "code_challenge": challenge(),
         "code_challenge_method": "S256",
+        "dpop_jkt": KEY.thumbprint,
         "device_name": "alice@laptop",
         **changes,
     }
@@ -50,7 +55,8 @@ def code_for(person: Person, **changes: Any) -> str:
     return parse_qs(urlsplit(answer["Location"]).query)["code"][0]
 
 
-def exchange(code: str, **changes: Any) -> Any:
+def exchange(code: str, *, proof: str | None = None, **changes: Any) -> Any:
+    """The token request, with a good proof of the key unless another is given (empty: none)."""
     body = {
         "grant_type": "authorization_code",
         "client_id": "postern-cli",
@@ -59,7 +65,14 @@ def exchange(code: str, **changes: Any) -> Any:
         "code_verifier": VERIFIER,
         **changes,
     }
-    return new_client().post("/oauth/token", {k: v for k, v in body.items() if v is not None})
+    headers = {"DPoP": proof_of(KEY) if proof is None else proof}
+    form = {k: v for k, v in body.items() if v is not None}
+    return new_client().post("/oauth/token", form, headers=headers if headers["DPoP"] else {})
+
+
+def proof_of(key: Key, **changes: Any) -> str:
+    """A key's proof for the token request, at the time the tests have."""
+    return key.proof("POST", TOKEN, **{"iat": int(timezone.now().timestamp()), **changes})
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -111,6 +124,10 @@ def test_a_code_is_sent_nowhere_but_to_the_persons_own_machine(alice: Person, ur
         {"code_challenge_method": "plain"},
         {"code_challenge_method": None},
         {"code_challenge_method": ["S256", "plain"]},
+        {"dpop_jkt": None},
+        {"dpop_jkt": ""},
+        {"dpop_jkt": "short"},
+        {"dpop_jkt": [KEY.thumbprint, OTHER_KEY.thumbprint]},
     ],
 )
 def test_a_request_that_is_not_ours_writes_no_code(alice: Person, changes: dict) -> None:
@@ -181,6 +198,60 @@ def test_a_code_is_bound_to_client_address_and_challenge(alice: Person, changes:
     assert not LoginSession.objects.filter(kind="cli").exists()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"htm": "GET"},
+        {"htu": "http://postern.localhost:8080/oauth/authorize"},
+        {"htu": "http://evil.example/oauth/token"},
+        {"jti": None},
+        {"jti": "short"},
+        {"iat": None},
+        {"header": {"typ": "jwt"}},
+        {"header": {"jwk": None}},
+    ],
+)
+def test_a_token_is_given_for_a_good_proof_only(alice: Person, changes: dict) -> None:
+    answer = exchange(code_for(alice), proof=proof_of(KEY, **changes))
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_dpop_proof")
+    assert not LoginSession.objects.filter(kind="cli").exists()
+
+
+@pytest.mark.parametrize("proof", ["", "x", "a.b.c"])
+def test_a_token_request_without_a_proof_is_refused(alice: Person, proof: str) -> None:
+    answer = exchange(code_for(alice), proof=proof)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_dpop_proof")
+
+
+def test_a_stolen_code_is_worth_nothing_without_the_key_it_is_for(alice: Person) -> None:
+    """L10: with the verifier even, for a thief who read the CLI's screen and traffic."""
+    code = code_for(alice)
+    answer = exchange(code, proof=proof_of(OTHER_KEY))
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert not LoginSession.objects.filter(kind="cli").exists()
+    assert exchange(code).status_code == 200
+
+
+def test_a_code_from_before_there_were_keys_opens_nothing(alice: Person) -> None:
+    code = code_for(alice)
+    OAuthCode.objects.update(key_thumbprint="")
+    assert exchange(code).json()["error"] == "invalid_grant"
+
+
+def test_a_proof_gets_one_token(alice: Person) -> None:
+    proof = proof_of(KEY)
+    assert exchange(code_for(alice), proof=proof).status_code == 200
+    assert exchange(code_for(alice), proof=proof).json()["error"] == "invalid_dpop_proof"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(-300, "300 s behind"), (300, "300 s ahead of")])
+def test_a_clock_that_is_wrong_is_told(alice: Person, clock: Clock, seconds: int, words: str) -> None:
+    proof = proof_of(KEY, iat=int(clock.now.timestamp()) + seconds)
+    answer = exchange(code_for(alice), proof=proof).json()
+    assert answer["error"] == "invalid_dpop_proof"
+    assert answer["error_description"] == f"your clock is {words} ours"
+
+
 def test_a_code_is_good_for_a_minute(alice: Person, clock: Clock) -> None:
     code = code_for(alice)
     clock.advance(61)
@@ -191,9 +262,9 @@ def test_a_second_use_ends_the_session_the_first_one_made(alice: Person) -> None
     """L10."""
     code = code_for(alice)
     token = exchange(code).json()["access_token"]
-    assert login_session_of_bearer(f"Bearer {token}")
+    assert login_session_of(token)
     assert exchange(code).json()["error"] == "invalid_grant"
-    assert login_session_of_bearer(f"Bearer {token}") is None
+    assert login_session_of(token) is None
     assert LoginSession.objects.get(kind="cli").ended_reason == "code-used-twice"
 
 
@@ -231,25 +302,26 @@ def test_alices_cli_is_signed_in_with_the_proofs_of_her_browser(alice: Person) -
     answer = exchange(code_for(alice))
     assert answer["Cache-Control"] == "no-store"
     body = answer.json()
-    assert body["token_type"] == "Bearer"
+    assert body["token_type"] == "DPoP"
     assert body["user"] == "alice"
     assert body["expires_in"] == int(settings.POSTERN.cli_session_max)
-    session = login_session_of_bearer(f"Bearer {body['access_token']}")
+    session = login_session_of(body["access_token"])
     assert session is not None
     assert session.user == alice.user
     assert session.parent == alice.session
     assert session.mfa_at == alice.session.mfa_at
     assert session.amr == alice.session.amr
     assert session.device_name == "alice@laptop"
+    assert session.key_thumbprint == KEY.thumbprint
 
 
 def test_signing_out_of_the_browser_leaves_the_cli_and_everywhere_does_not(alice: Person) -> None:
     token = exchange(code_for(alice)).json()["access_token"]
     other, _ = alice.new_browser()
     alice.client.post("/sign-out")
-    assert login_session_of_bearer(f"Bearer {token}")
+    assert login_session_of(token)
     other.post("/account/sign-out-everywhere")
-    assert login_session_of_bearer(f"Bearer {token}") is None
+    assert login_session_of(token) is None
 
 
 def test_the_code_can_be_pasted_where_no_port_can_be_opened(alice: Person) -> None:
@@ -282,4 +354,5 @@ def test_the_metadata_names_what_there_is(db: None) -> None:
     body = new_client().get("/.well-known/oauth-authorization-server").json()
     assert body["issuer"] == settings.POSTERN.url
     assert body["code_challenge_methods_supported"] == ["S256"]
+    assert body["dpop_signing_alg_values_supported"] == ["ES256"]
     assert body["token_endpoint"].endswith("/oauth/token")

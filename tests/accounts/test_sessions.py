@@ -12,12 +12,13 @@ from django.test import Client
 
 from accounts import cookies, sessions
 from accounts.authenticators import password
+from accounts.cli_token import token_in
 from accounts.models import LoginSession, SignIn
 from accounts.services.invites import reset_factors
 from accounts.services.login_sessions import expire_sessions, sign_out_everywhere
 from accounts.services.users import delete_user, disable_user, enable_user
 from broker.models import AuditEvent
-from tests.accounts.bearer import login_session_of_bearer
+from tests.accounts.cli_token import login_session_of
 from tests.accounts.test_sign_in import give_password, is_in
 from tests.conftest import TESTS, Clock, Person, new_client
 
@@ -144,18 +145,21 @@ def test_other_cookies_do_not_hide_ours(alice: Person, noise: str) -> None:
     assert new_client().get("/account", headers={"Cookie": header}).status_code == 200
 
 
-def test_a_cli_token_in_the_cookie_and_a_cookie_as_bearer_open_nothing(alice: Person) -> None:
+def test_a_cli_token_in_the_cookie_and_a_cookie_as_token_open_nothing(alice: Person) -> None:
     token = alice.client.cookies[cookies.SESSION].value
-    assert login_session_of_bearer(f"Bearer {token}") is None
-    assert login_session_of_bearer(f"Bearer ptn_cli_{token}") is None
+    assert token_in(f"DPoP {token}") == ""
+    assert login_session_of(f"ptn_cli_{token}") is None
     session = alice.session
     LoginSession.objects.filter(pk=session.pk).update(kind="cli")
     assert not is_in(alice.client)
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic abc", "ptn_cli_" + "a" * 43, "Bearer ptn_cli_\0"])
-def test_a_bearer_header_of_another_form_is_nobody(db: None, header: str) -> None:
-    assert login_session_of_bearer(header) is None
+@pytest.mark.parametrize(
+    "header",
+    ["", "DPoP", "DPoP ", "Basic abc", "ptn_cli_" + "a" * 43, "DPoP ptn_cli_\0", "Bearer ptn_cli_" + "a" * 43],
+)
+def test_a_header_of_another_form_holds_no_token(header: str) -> None:
+    assert token_in(header) == ""
 
 
 # --- every way to end -------------------------------------------------------------------------------------------------

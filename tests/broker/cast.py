@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -17,14 +18,15 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import LoginSession, User
-from accounts.subject import subject_of
 from broker import live
 from broker.audit.origin import Origin, system
 from broker.policy import Subject
 from broker.services.apply import Source, apply
+from broker.services.decisions import subject_now
 from broker.services.enact import Outcome
 from broker.services.presets import ensure_builtin_roles
 from broker.tokens import digest, new_token
+from tests.dpop import BROKER, Key
 
 ADDRESS = "192.0.2.7"
 PUBLIC_KEY = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
@@ -98,15 +100,19 @@ def change(text: str, **how: Any) -> Outcome:
 
 @dataclass
 class Actor:
-    """Somebody signed in by CLI: their session, its token, and the origin of what they do."""
+    """Somebody signed in by CLI: their session, its token and key, and the origin of what they do."""
 
     user: User
     session: LoginSession
     token: str = field(repr=False)
+    key: Key = field(default_factory=Key, repr=False)
 
     @property
     def subject(self) -> Subject:
-        return subject_of(self.user, self.session)
+        """Who acts under the session, as the broker sees it at this moment."""
+        subject = subject_now(str(self.session.pk))
+        assert subject is not None
+        return subject
 
     @property
     def origin(self) -> Origin:
@@ -139,12 +145,13 @@ class Cast:
 
 def signed_in(user: User, kind: LoginSession.Kind = LoginSession.Kind.CLI) -> Actor:
     """A user with a live login session."""
-    now = timezone.now()
+    now, key = timezone.now(), Key()
     token = new_token("ptn_cli_" if kind == LoginSession.Kind.CLI else "")
     session = LoginSession.objects.create(
         user=user,
         kind=kind,
         token_hash=digest(token),
+        key_thumbprint=key.thumbprint if kind == LoginSession.Kind.CLI else "",
         created_at=now,
         last_seen_at=now,
         expires_at=now + timedelta(hours=8),
@@ -152,12 +159,27 @@ def signed_in(user: User, kind: LoginSession.Kind = LoginSession.Kind.CLI) -> Ac
         amr=["otp", "pwd"],
         address=ADDRESS,
     )
-    return Actor(user, session, token)
+    return Actor(user, session, token, key)
 
 
-def client(actor: Actor | None = None) -> Client:
-    """An HTTP client as nginx would pass it on; with the actor's bearer token if there is one."""
+class SigningClient(Client):
+    """A CLI: each request carries the actor's token and a proof for this very request, unless it brings its own."""
+
+    actor: Actor | None = None
+
+    def generic(self, method: str, path: Any, *arguments: Any, headers: Any = None, **options: Any) -> Any:
+        """One request."""
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        if self.actor and "authorization" not in given:
+            address = BROKER + quote(str(path).partition("?")[0], safe="/%")
+            given["authorization"] = f"DPoP {self.actor.token}"
+            given.setdefault("dpop", self.actor.key.proof(method, address, self.actor.token))
+        return super().generic(method, path, *arguments, headers=given, **options)
+
+
+def client(actor: Actor | None = None) -> SigningClient:
+    """An HTTP client as nginx would pass it on, for the actor if there is one."""
     headers = {"host": "postern.localhost:8080", "x-real-ip": ADDRESS}
-    if actor:
-        headers["authorization"] = f"Bearer {actor.token}"
-    return Client(headers=headers, enforce_csrf_checks=True, raise_request_exception=False)
+    http = SigningClient(headers=headers, enforce_csrf_checks=True, raise_request_exception=False)
+    http.actor = actor
+    return http

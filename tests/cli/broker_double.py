@@ -1,7 +1,7 @@
 """A broker by contract, for the CLI's own tests: the JSON API on a loopback port as docs/architecture.md has it.
 
-What an answer says is up to the test; certificates are signed by a real `ssh-keygen` with a CA made for the run. The
-tests against the real broker are in tests/real.
+What an answer says is up to the test; certificates are signed by a real `ssh-keygen` with a CA made for the run, and
+proofs of keys are checked by joserfc. The tests against the real broker are in tests/real.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
+
+from joserfc import jws, jwt
+from joserfc.jwk import ECKey
+from postern.token_key import TokenKey
+
+from tests.dpop import hash_of
 
 TOKEN = "ptn_cli_" + "a" * 43
 
@@ -43,13 +49,15 @@ Answer = tuple[int, Any]
 
 @dataclass
 class BrokerDouble:
-    """The broker's address, its answers by `METHOD /path`, and what it was asked."""
+    """The broker's address, its answers by `METHOD /path`, what it was asked, and the key its token is bound to."""
 
     directory: Path
     answers: dict[str, Answer | Callable[[Asked], Answer]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     server_port: int = 22
     lifetime: int = 300
+    key_thumbprint: str = ""
+    proofs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("user_ca", "host_ca"):
@@ -86,6 +94,12 @@ class BrokerDouble:
     def user_ca(self) -> str:
         return (self.directory / "user_ca.pub").read_text().strip()
 
+    def new_token_key(self) -> TokenKey:
+        """A key, to which the token is bound from now on."""
+        key = TokenKey.new()
+        self.key_thumbprint = key.thumbprint
+        return key
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -111,6 +125,7 @@ class BrokerDouble:
         query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         assert query["response_type"] == "code"
         assert query["code_challenge_method"] == "S256"
+        assert len(query["dpop_jkt"]) == 43
         self._codes["the-code"] = query
         answer = {"code": "the-code", "state": query["state"], "iss": self.url} | overrides
         return f"{query['redirect_uri']}?{urlencode({k: v for k, v in answer.items() if v})}"
@@ -122,7 +137,26 @@ class BrokerDouble:
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if query is None or query["code_challenge"] != challenge or query["redirect_uri"] != form["redirect_uri"]:
             return 400, {"error": "invalid_grant", "error_description": "this code is not good"}
-        return 200, {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 28800}
+        if self.proved_key(asked) != query["dpop_jkt"]:
+            return 400, {"error": "invalid_grant", "error_description": "this code is for another key"}
+        self.key_thumbprint = query["dpop_jkt"]
+        return 200, {"access_token": TOKEN, "token_type": "DPoP", "expires_in": 28800}
+
+    def proved_key(self, asked: Asked, token: str = "") -> str:
+        """The thumbprint of the key that signed this very request, now, for the first time; empty if none did."""
+        proof = asked.headers.get("DPoP", "")
+        if not proof or proof in self.proofs:
+            return ""
+        key = ECKey.import_key(jws.extract_compact(proof.encode()).headers()["jwk"])
+        found = jwt.decode(proof, key, algorithms=["ES256"])
+        assert found.header["typ"] == "dpop+jwt"
+        assert not key.is_private
+        self.proofs.append(proof)
+        wanted = {"htm": asked.method, "htu": self.url + asked.path}
+        if token:
+            wanted["ath"] = hash_of(token)
+        good = {name: found.claims.get(name) for name in ("htm", "htu", "ath") if name in found.claims} == wanted
+        return key.thumbprint() if good and abs(time.time() - found.claims["iat"]) < 60 else ""
 
     def _access(self, asked: Asked) -> Answer:
         login, server = asked.body["login"], asked.body["server"]
@@ -176,9 +210,12 @@ class BrokerDouble:
         handler.end_headers()
         handler.wfile.write(content)
 
+    def _is_signed_in(self, asked: Asked) -> bool:
+        has_token = asked.headers.get("Authorization") == f"DPoP {TOKEN}"
+        return has_token and self.key_thumbprint != "" and self.proved_key(asked, TOKEN) == self.key_thumbprint
+
     def _answer(self, asked: Asked) -> Answer:
-        signed_in = asked.headers.get("Authorization") == f"Bearer {TOKEN}"
-        if asked.path.startswith("/api/") and not signed_in:
+        if asked.path.startswith("/api/") and not self._is_signed_in(asked):
             return 401, {"title": "Sign in", "status": 401, "request_id": "req-401"}
         found = self.answers.get(asked.key, (404, {"title": "Not found", "status": 404, "request_id": "req-404"}))
         return found(asked) if callable(found) else found

@@ -51,6 +51,7 @@ def sign_in(home: Home, broker: BrokerDouble, lasts: float = 8 * 3600) -> Sessio
     """What `postern login` leaves behind."""
     home.prepare()
     session = Session(broker.url, TOKEN, "alice", time.time() + lasts, keys.make(home, "postern:alice"))
+    broker.new_token_key().save(home)
     home.save(session)
     renew.refresh_known_hosts(home, [broker.host_ca], session.suffix)
     ssh_setup.write_config(home, session.key, session.suffix)

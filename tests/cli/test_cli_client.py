@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from postern import client, names
 from postern.client import Broker, Response, checked_url, problem_of
 from postern.errors import CliError, Denied, Exit, LoginNeeded, Missing, Refused, Unreachable, UsageProblem
+from postern.token_key import TokenKey
 
 from tests.cli.broker_double import TOKEN, BrokerDouble
 
@@ -91,27 +92,27 @@ def test_names_under_localhost_are_dialled_here_without_a_resolver(
         return real(host, *more, **other)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", refusing)
-    assert Broker(broker.url, TOKEN).get("status")["user"] == "alice"
+    assert Broker(broker.url, TOKEN, broker.new_token_key()).get("status")["user"] == "alice"
     assert broker.asked[0].headers["Host"] == broker.url.removeprefix("http://")
 
 
 def test_proxies_in_the_environment_see_nothing(broker: BrokerDouble, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    assert Broker(broker.url, TOKEN).get("status")["user"] == "alice"
+    assert Broker(broker.url, TOKEN, broker.new_token_key()).get("status")["user"] == "alice"
 
 
 def test_a_redirect_is_not_followed_and_takes_no_token_along(broker: BrokerDouble) -> None:
     broker.answers["GET /api/v1/status"] = (302, None)
     with pytest.raises(CliError, match="sends us to elsewhere"):
-        Broker(broker.url, TOKEN).get("status")
+        Broker(broker.url, TOKEN, broker.new_token_key()).get("status")
     assert len(broker.asked) == 1
 
 
 def test_nobody_listening_is_said_with_what_to_do(broker: BrokerDouble) -> None:
     broker.close()
     with pytest.raises(Unreachable) as caught:
-        Broker(broker.url, TOKEN).get("status")
+        Broker(broker.url, TOKEN, broker.new_token_key()).get("status")
     assert caught.value.message == f"cannot reach {broker.url}: connection refused"
     assert caught.value.hint == "is the broker running on this machine? start it with: bin/run"
 
@@ -119,7 +120,7 @@ def test_nobody_listening_is_said_with_what_to_do(broker: BrokerDouble) -> None:
 def test_a_broker_that_does_not_answer_is_given_up(broker: BrokerDouble) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with pytest.raises(Unreachable, match="no answer in time"):
-            Broker(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, timeout=0.2).get("status")
+            Broker(f"http://127.0.0.1:{silent.getsockname()[1]}", TOKEN, TokenKey.new(), timeout=0.2).get("status")
 
 
 def test_what_is_no_http_is_said(tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def tls_broker(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 def test_a_certificate_nobody_vouches_for_is_refused(tls_broker: tuple[str, Path]) -> None:
     with pytest.raises(Unreachable, match="its certificate is not trusted: self-signed certificate") as caught:
-        Broker(tls_broker[0], TOKEN).get("status")
+        Broker(tls_broker[0], TOKEN, TokenKey.new()).get("status")
     assert "POSTERN_CA_FILE" in caught.value.hint
 
 
@@ -188,9 +189,9 @@ def test_an_authority_of_ones_own_is_trusted_for_the_names_it_wrote(
 ) -> None:
     url, authority = tls_broker
     monkeypatch.setenv("POSTERN_CA_FILE", str(authority))
-    assert Broker(url, TOKEN).get("status") == {}
+    assert Broker(url, TOKEN, TokenKey.new()).get("status") == {}
     with pytest.raises(Unreachable, match="not trusted: hostname mismatch"):
-        Broker(url.replace("postern.localhost", "other.localhost"), TOKEN).get("status")
+        Broker(url.replace("postern.localhost", "other.localhost"), TOKEN, TokenKey.new()).get("status")
 
 
 def test_a_missing_authority_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,11 +251,11 @@ def test_all_pages_of_a_list_are_fetched(broker: BrokerDouble) -> None:
         return 200, {"items": items, "next": following}
 
     broker.answers["GET /api/v1/resources"] = page
-    assert Broker(broker.url, TOKEN).items("resources") == [1, 2, 3]
-    assert Broker(broker.url, TOKEN).items("resources", at_most=2) == [1, 2]
+    assert Broker(broker.url, TOKEN, broker.new_token_key()).items("resources") == [1, 2, 3]
+    assert Broker(broker.url, TOKEN, broker.new_token_key()).items("resources", at_most=2) == [1, 2]
 
 
 def test_a_name_in_a_path_stays_one_part(broker: BrokerDouble) -> None:
     with pytest.raises(Missing):
-        Broker(broker.url, TOKEN).delete("admin", "role", "../user/alice?x#y")
+        Broker(broker.url, TOKEN, broker.new_token_key()).delete("admin", "role", "../user/alice?x#y")
     assert broker.asked[0].path == "/api/v1/admin/role/..%2Fuser%2Falice%3Fx%23y"

@@ -141,7 +141,7 @@ def test_logout_ends_the_session_there_and_here(
 ) -> None:
     ran = postern("logout")
     assert (ran.code, ran.out) == (0, f"signed out of {broker.url}\n")
-    assert broker.asked[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert broker.asked[0].headers["Authorization"] == f"DPoP {TOKEN}"
     assert home.session() is None
     assert not home.key.exists()
     assert postern("ls").code == 3

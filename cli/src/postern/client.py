@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from postern import names
@@ -20,6 +20,8 @@ from postern.errors import CliError, Denied, LoginNeeded, Missing, Refused, Unre
 TIMEOUT = 15.0
 MAX_ANSWER = 64 * 1024 * 1024
 USER_AGENT = "postern-cli/0.1"
+CLOCK_OFF = "clock-off"
+"""The reason for which a request is refused that is good but for its time."""
 
 
 class Response(NamedTuple):
@@ -137,12 +139,20 @@ def _reach_hint(url: str, error: Exception) -> str:
     return "check the address and the network, then try again"
 
 
-class Broker:
-    """The API of one broker, called with one token (empty: nobody)."""
+class Prover(Protocol):
+    """A key that signs each request that its token is sent with."""
 
-    def __init__(self, url: str, token: str = "", timeout: float = TIMEOUT) -> None:
+    def proof(self, method: str, address: str, token: str = "") -> str:
+        """The value of the header `DPoP` for one request."""
+
+
+class Broker:
+    """The API of one broker, called with one token and the key it is bound to (neither: nobody)."""
+
+    def __init__(self, url: str, token: str = "", key: Prover | None = None, timeout: float = TIMEOUT) -> None:
         self.url = url
         self.token = token
+        self.key = key
         self.timeout = timeout
 
     def get(self, *path: str, **query: object) -> Any:
@@ -170,13 +180,13 @@ class Broker:
         exchange(self.url, "GET", "/healthz", timeout=self.timeout)
 
     def _call(self, method: str, path: tuple[str, ...], query: Mapping[str, object], body: object = None) -> Any:
-        target = "/api/v1/" + "/".join(quote(part, safe="") for part in path)
+        address = "/api/v1/" + "/".join(quote(part, safe="") for part in path)
         given = {name: value for name, value in query.items() if value not in (None, "")}
-        if given:
-            target += "?" + urlencode(given)
+        target = f"{address}?{urlencode(given)}" if given else address
         headers = {"Accept": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        if self.key is not None:
+            headers["Authorization"] = f"DPoP {self.token}"
+            headers["DPoP"] = self.key.proof(method, self.url + address, self.token)
         data = None
         if body is not None:
             data = json.dumps(body).encode()
@@ -203,6 +213,8 @@ def problem_of(url: str, response: Response) -> CliError:
     words = str(problem.get("detail") or problem.get("title") or "")
     hint = str(problem.get("hint") or "")
     match response.status:
+        case 401 if CLOCK_OFF in _names(problem):
+            return CliError(words, hint, request_id=request_id)
         case 401:
             return LoginNeeded("not signed in any more", "run: postern login", request_id)
         case 403:
@@ -234,6 +246,11 @@ def _problem_document(response: Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _names(problem: Mapping[str, Any]) -> list[str]:
+    """The stable names of the reasons."""
+    return [str(reason.get("reason")) for reason in problem.get("reasons") or [] if isinstance(reason, dict)]
 
 
 def _reasons(problem: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Signing the CLI in through the browser: OAuth 2 code flow with PKCE S256 on a loopback redirect (RFC 8252)."""
+"""Signing the CLI in through the browser: OAuth 2 code flow with PKCE S256 on a loopback redirect (RFC 8252).
+
+Code and token are bound to a key made for this sign-in (DPoP, RFC 9449), which the first request names already.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from postern import client
 from postern.errors import CliError, Denied, LoginNeeded, UsageProblem
+from postern.token_key import TokenKey
 
 CLIENT_ID = "postern-cli"
+EXCHANGE = "/oauth/token"
 PATIENCE = 300.0
 """Seconds to wait for the person in the browser."""
 PAGE = (
@@ -37,6 +42,7 @@ class Flow:
 
     url: str
     redirect_uri: str
+    key: TokenKey = field(default_factory=TokenKey.new, repr=False)
     state: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
 
@@ -51,6 +57,7 @@ class Flow:
                 "code_challenge": challenge,
                 "code_challenge_method": "S256",
                 "state": self.state,
+                "dpop_jkt": self.key.thumbprint,
                 "device_name": device_name(),
             }
         )
@@ -81,20 +88,26 @@ class Flow:
             "code_verifier": self.verifier,
         }
         asked_at = time.time()
-        response = client.exchange(
-            self.url,
-            "POST",
-            "/oauth/token",
-            headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
-            body=urlencode(form).encode(),
-        )
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Accept": "application/json",
+            "DPoP": self.key.proof("POST", f"{self.url}{EXCHANGE}"),
+        }
+        response = client.exchange(self.url, "POST", EXCHANGE, headers=headers, body=urlencode(form).encode())
         if response.status in (400, 401):
             raise _refused(response)
         answer = client.answer_of(self.url, response)
         try:
-            return str(answer["access_token"]), asked_at + float(answer["expires_in"])
+            token, kind = str(answer["access_token"]), str(answer["token_type"])
+            expires_at = asked_at + float(answer["expires_in"])
         except (KeyError, TypeError, ValueError):
             raise CliError("the broker's answer holds no token", "are the CLI and the broker of one version?") from None
+        if kind.lower() != "dpop":
+            raise CliError(
+                "the broker does not bind the token to a key of this machine",
+                "are the CLI and the broker of one version?",
+            )
+        return token, expires_at
 
 
 def _refused(response: client.Response) -> CliError:

@@ -13,6 +13,7 @@ from postern.client import Broker
 from postern.errors import CliError, LoginNeeded, Unreachable
 from postern.state import Home, Session, ended
 from postern.stop import Stop
+from postern.token_key import TokenKey
 
 
 def renewed(home: str, suffix: str, login: str, host: str, old: Cached | None) -> Cached:
@@ -32,7 +33,7 @@ def renewed(home: str, suffix: str, login: str, host: str, old: Cached | None) -
 def fetch(home: Home, login: str, server: str, host: str) -> Cached:
     """Ask the broker for the certificate and put it where ssh looks."""
     session = signed_in(home)
-    answer = Broker(session.url, session.token).post(
+    answer = broker_of(home, session).post(
         "certificates", "access", body={"server": server, "login": login, "public_key": public_key(session)}
     )
     found = Cached(unix(answer["valid_before"]), str(answer["server"]["address"]), int(answer["server"]["port"]))
@@ -57,6 +58,11 @@ def signed_in(home: Home) -> Session:
     if ended(session):
         raise LoginNeeded("your sign-in has ended")
     return session
+
+
+def broker_of(home: Home, session: Session) -> Broker:
+    """The broker of a sign-in, called with its token and key. Raises `LoginNeeded` when the key cannot be used."""
+    return Broker(session.url, session.token, TokenKey.load(home))
 
 
 def public_key(session: Session) -> str:

@@ -13,7 +13,7 @@ from postern import output
 from postern.client import Broker, checked_url
 from postern.errors import CliError, LoginNeeded, UsageProblem
 from postern.output import Format
-from postern.renew import signed_in
+from postern.renew import broker_of, signed_in
 from postern.state import Home, Session
 
 DEFAULT_URL = "http://postern.localhost:8080"
@@ -40,8 +40,7 @@ class Run:
         return session
 
     def broker(self) -> Broker:
-        session = self.session()
-        return Broker(session.url, session.token)
+        return broker_of(self.home, self.session())
 
     def show(self, value: Any, text: Callable[[], str]) -> None:
         output.show(value, self.form, text)

@@ -46,6 +46,9 @@ def connect_for_ssh(home: str, suffix: str, login: str, host: str) -> None:
     path = certificate_cache.path_of(home, login, host)
     found = certificate_cache.read(path)
     if found is None or found.until - time.time() < certificate_cache.ENOUGH:
+        import site
+
+        site.main()  # what -S left out: to ask the broker is to sign, with `cryptography`
         from postern import renew
 
         found = renew.renewed(home, suffix, login, host, found)

@@ -1,4 +1,4 @@
-"""What the CLI keeps on this machine: the sign-in, the key, certificates, known hosts. Directory 0700, files 0600.
+"""What the CLI keeps on this machine: the sign-in, its keys, certificates, known hosts. Directory 0700, files 0600.
 
 `$POSTERN_HOME`, or else `postern` in `$XDG_STATE_HOME` or `~/.local/state`.
 """
@@ -19,7 +19,10 @@ from postern.errors import CliError
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A sign-in at one broker. `expires_at` in Unix seconds; `key` is the private key's path; `token` is the secret."""
+    """A sign-in at one broker. `expires_at` in Unix seconds; `key` is the path of the private key that ssh uses.
+
+    `token` is a secret that opens nothing without the other key, `Home.token_key`.
+    """
 
     url: str
     token: str
@@ -51,6 +54,11 @@ class Home:
     @property
     def key(self) -> Path:
         return self.path / "keys" / "id_ed25519"
+
+    @property
+    def token_key(self) -> Path:
+        """The key that the session's token is bound to."""
+        return self.path / "keys" / "token.pem"
 
     @property
     def ssh_config(self) -> Path:
@@ -106,7 +114,7 @@ class Home:
 
     def forget(self) -> None:
         """Remove the sign-in and all it brought; the ssh configuration stays, so that ssh can say what is missing."""
-        for file in (self.file("session.json"), self.key, self.key.with_suffix(".pub")):
+        for file in (self.file("session.json"), self.token_key, self.key, self.key.with_suffix(".pub")):
             file.unlink(missing_ok=True)
         self.forget_certificates()
 

@@ -6,9 +6,11 @@ import pytest
 
 from accounts.models import Group, Membership, User
 from accounts.services.users import create_user, delete_user, disable_user, enable_user, set_groups, update_user
-from accounts.subject import subject_of
+from broker import live
 from broker.errors import Conflict, Invalid
 from broker.models import AuditEvent
+from broker.policy import Subject
+from broker.services.decisions import subject_now
 from tests.conftest import TESTS, Clock, Person
 
 pytestmark = pytest.mark.django_db
@@ -16,6 +18,13 @@ pytestmark = pytest.mark.django_db
 
 def names() -> list[str]:
     return list(AuditEvent.objects.order_by("seq").values_list("name", flat=True))
+
+
+def nobodys_session(person: Person) -> Subject:
+    """The person as decisions see them without a login session."""
+    subject = live.current().subject_without_session(str(person.user.pk))
+    assert subject is not None
+    return subject
 
 
 def test_a_refused_user_leaves_nothing_behind() -> None:
@@ -51,7 +60,7 @@ def test_each_source_keeps_its_own_memberships(alice: Person) -> None:
         ("ldap", "engineers"),
         ("ldap", "ldap-admins"),
     }
-    assert subject_of(alice.user, None).groups == {"engineers", "ldap-admins"}
+    assert nobodys_session(alice).groups == {"engineers", "ldap-admins"}
 
 
 def test_updating_says_what_changed_and_only_that(alice: Person) -> None:
@@ -82,17 +91,18 @@ def test_a_taken_name_is_a_conflict(alice: Person) -> None:
 
 def test_the_subject_carries_groups_traits_and_the_login(alice: Person, clock: Clock) -> None:
     session = alice.session
-    subject = subject_of(alice.user, session)
+    subject = subject_now(str(session.pk))
+    assert subject is not None
     assert subject.name == "alice"
     assert subject.groups == {"engineers"}
     assert subject.traits == {"logins": ("alice",)}
     assert subject.login is not None
     assert subject.login.amr == {"pwd", "otp", "mfa"}
     assert subject.login.expires_at == session.last_seen_at.timestamp() + 4 * 3600
-    assert subject_of(alice.user, None).login is None
+    assert nobodys_session(alice).login is None
 
 
 def test_a_disabled_subject_is_not_active(alice: Person) -> None:
     disable_user(TESTS, alice.user)
     alice.user.refresh_from_db()
-    assert not subject_of(alice.user, None).active
+    assert not nobodys_session(alice).active

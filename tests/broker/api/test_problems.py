@@ -41,20 +41,20 @@ def test_every_failure_is_problem_details_with_the_request_id(cast: Cast) -> Non
 
 def test_401_says_how_to_sign_in(cast: Cast) -> None:
     response = client().get("/api/v1/status")
-    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    assert response.headers["WWW-Authenticate"] == 'DPoP algs="ES256"'
     assert response.json()["reasons"][0]["reason"] == "not-signed-in"
 
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer x", "Basic YWxpY2U6eA==", "Bearer ptn_cli_" + "a" * 43, "Bearer ptn_cli_" + "a" * 5000],
+    ["", "DPoP", "DPoP x", "Basic YWxpY2U6eA==", "DPoP ptn_cli_" + "a" * 43, "DPoP ptn_cli_" + "a" * 5000],
 )
 def test_no_other_credential_is_taken(cast: Cast, authorization: str) -> None:
     response = client().get("/api/v1/status", headers={"Authorization": authorization})
     assert response.status_code == 401
 
 
-def test_a_browser_session_counts_for_nothing_even_as_bearer(cast: Cast) -> None:
+def test_a_browser_session_counts_for_nothing_even_as_a_token(cast: Cast) -> None:
     """X07: neither as cookie nor as token; and a page of another origin gets no leave to read."""
     browser = signed_in(cast.adam.user, LoginSession.Kind.BROWSER)
     http = client()
@@ -66,7 +66,10 @@ def test_a_browser_session_counts_for_nothing_even_as_bearer(cast: Cast) -> None
     preflight = http.options("/api/v1/admin/apply", headers={**origin, "Access-Control-Request-Method": "POST"})
     assert preflight.status_code in (401, 405)
     assert not [name for name in preflight.headers if name.lower().startswith("access-control-")]
-    assert client().get("/api/v1/status", headers={"Authorization": f"Bearer {browser.token}"}).status_code == 401
+    for scheme in ("Bearer", "DPoP", "DPoP ptn_cli_"):
+        headers = {"Authorization": f"{scheme} {browser.token}"}
+        assert client().get("/api/v1/status", headers=headers).status_code == 401
+    assert client(browser).get("/api/v1/status").status_code == 401
 
 
 def test_an_ended_session_and_a_disabled_user_get_401(cast: Cast) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +14,9 @@ import typer
 from postern import keys, names, oauth, output, renew, run, ssh_setup
 from postern.browser import open_page
 from postern.client import Broker
-from postern.errors import CliError
+from postern.errors import CliError, LoginNeeded
 from postern.state import Home, Session
+from postern.token_key import TokenKey
 
 
 def register(app: typer.Typer) -> None:
@@ -45,35 +47,49 @@ def login(
         ran.url = url
     address = ran.login_url()
     own_key = keys.own(key) if key else ""
-    before = _session_or_none(ran.home)
-    token, expires_at = _token_by_browser(address, port) if browser else _token_by_pasting(address)
-    _begin(ran.home, address, token, expires_at, own_key)
+    before = _broker_or_none(ran.home)
+    signed_in = _by_browser(address, port) if browser else _by_pasting(address)
+    broker = _begin(ran.home, address, signed_in, own_key)
     if before is not None:
         _end(before)
-    _print_status(ran, Broker(address, token))
+    _print_status(ran, broker)
 
 
-def _token_by_browser(address: str, port: int) -> tuple[str, float]:
+@dataclass(frozen=True, slots=True)
+class _SignedIn:
+    """What a sign-in brought: a token, the key it is bound to, and until when it is good (Unix seconds)."""
+
+    token: str = field(repr=False)
+    key: TokenKey = field(repr=False)
+    expires_at: float
+
+
+def _by_browser(address: str, port: int) -> _SignedIn:
     callback = oauth.Callback(port)
     flow = oauth.Flow(address, callback.redirect_uri)
     Broker(address).ping()
     output.note(f"Sign in in the browser. If none opens, go to:\n\n  {flow.address()}\n")
     if not open_page(flow.address()):
         output.note("It must be a browser on this machine; for one on another: postern login --no-browser")
-    return flow.token(callback.wait(flow))
+    return _traded(flow, callback.wait(flow))
 
 
-def _token_by_pasting(address: str) -> tuple[str, float]:
+def _by_pasting(address: str) -> _SignedIn:
     flow = oauth.Flow(address, f"{address}/oauth/code")
     Broker(address).ping()
     output.note(f"Sign in in a browser on any machine, at:\n\n  {flow.address()}\n\nThen paste the code it shows.")
     print("code: ", end="", file=sys.stderr, flush=True)
-    return flow.token(oauth.pasted_code(flow, sys.stdin.readline()))
+    return _traded(flow, oauth.pasted_code(flow, sys.stdin.readline()))
 
 
-def _begin(home: Home, address: str, token: str, expires_at: float, own_key: str) -> None:
+def _traded(flow: oauth.Flow, code: str) -> _SignedIn:
+    token, expires_at = flow.token(code)
+    return _SignedIn(token, flow.key, expires_at)
+
+
+def _begin(home: Home, address: str, signed_in: _SignedIn, own_key: str) -> Broker:
     """Learn who this is and what ssh needs, then write it all down. Nothing of the old sign-in is left."""
-    broker = Broker(address, token)
+    broker = Broker(address, signed_in.token, signed_in.key)
     user = user_name(broker.get("status"))
     ssh = broker.get("ssh")
     suffix = str(ssh.get("suffix") or names.DEFAULT_SUFFIX)
@@ -82,13 +98,15 @@ def _begin(home: Home, address: str, token: str, expires_at: float, own_key: str
     home.prepare()
     home.forget()
     key = own_key or keys.make(home, f"postern:{user}")
-    home.save(Session(address, token, user, expires_at, key, suffix))
+    signed_in.key.save(home)
+    home.save(Session(address, signed_in.token, user, signed_in.expires_at, key, suffix))
     renew.refresh_known_hosts(home, ssh.get("host_ca") or [], suffix)
     ssh_setup.write_config(home, key, suffix)
+    return broker
 
 
 def logout(context: typer.Context) -> None:
-    """Sign out: end the login session at the broker and remove key and certificates here.
+    """Sign out: end the login session at the broker and remove keys and certificates here.
 
     \b
     postern logout
@@ -99,7 +117,10 @@ def logout(context: typer.Context) -> None:
         home.forget()
         output.note("nobody is signed in here")
         return
-    problem = _end(session)
+    try:
+        problem = _end(renew.broker_of(home, session))
+    except CliError as no_key:
+        problem = no_key
     home.forget()
     if problem is None:
         print(f"signed out of {session.url}")
@@ -109,12 +130,11 @@ def logout(context: typer.Context) -> None:
         )
 
 
-def _end(session: Session) -> CliError | None:
+def _end(broker: Broker) -> CliError | None:
     """End a login session at its broker; the failure if that did not work. One that is over already is fine."""
-    from postern.errors import LoginNeeded
-
+    broker.timeout = 5
     try:
-        Broker(session.url, session.token, timeout=5).delete("session")
+        broker.delete("session")
     except LoginNeeded:
         return None
     except CliError as problem:
@@ -125,6 +145,17 @@ def _end(session: Session) -> CliError | None:
 def _session_or_none(home: Home) -> Session | None:
     try:
         return home.session()
+    except CliError:
+        return None
+
+
+def _broker_or_none(home: Home) -> Broker | None:
+    """The broker of the sign-in here, if there is one that can be used."""
+    session = _session_or_none(home)
+    if session is None:
+        return None
+    try:
+        return renew.broker_of(home, session)
     except CliError:
         return None
 

@@ -1,11 +1,11 @@
-"""The CLI's access token: `Authorization: Bearer ptn_cli_…`, good for the JSON API and nothing else."""
+"""The CLI's access token: `Authorization: DPoP ptn_cli_…`, good for the JSON API with a proof of its key (RFC 9449)."""
 
 from __future__ import annotations
 
 import re
 
 PREFIX = "ptn_cli_"
-_HEADER = re.compile(r"bearer +(ptn_cli_[0-9A-Za-z]{43})", re.IGNORECASE)
+_HEADER = re.compile(r"dpop +(ptn_cli_[0-9A-Za-z]{43})", re.IGNORECASE)
 
 
 def token_in(header: str) -> str:
