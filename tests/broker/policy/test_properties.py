@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.policy import (
+    Access,
     AdminRule,
     Attempt,
     Context,
@@ -22,11 +23,12 @@ from broker.policy import (
     RoleSpec,
     Rules,
     Subject,
+    Terms,
     compile_role,
     decide,
     explain,
 )
-from tests.broker.policy.cast import ALICE, NOW
+from tests.broker.policy.cast import ALICE, LOGIN, NOW
 
 KEYS, VALUES = ("env", "team"), ("prod", "dev", "red", "")
 PATTERNS = (*VALUES, "*", "p*", "^(prod|dev)$", "{{external.team}}", "{{external.none}}")
@@ -64,6 +66,8 @@ OPTIONS = st.builds(
     max_session_ttl=st.sampled_from((None, 300.0, 3600.0)),
     require_session_mfa=st.sampled_from((None, "no", "yes", "phishing-resistant")),
     mfa_verification_interval=st.sampled_from((None, 60.0, 900.0)),
+    mfa_per_session=st.sampled_from((None, False, True)),
+    mfa_reuse=st.sampled_from((None, 600.0)),
     forward_agent=st.sampled_from((None, True, False)),
     pty=st.sampled_from((None, True, False)),
 )
@@ -85,9 +89,12 @@ def grants(deny: bool = True, options: bool = True) -> st.SearchStrategy[list[Gr
 
 def resource(kind: str) -> st.SearchStrategy[Resource]:
     return st.builds(
-        lambda labels, public: Resource(kind, f"id-{kind}", f"{kind}-1", labels, public if kind == "app" else ()),
+        lambda labels, public, terms: Resource(
+            kind, f"id-{kind}", f"{kind}-1", labels, public if kind == "app" else (), terms=terms
+        ),
         LABELS,
         some("/admin", "/*"),
+        st.sampled_from((None, None, Terms(mfa_reuse=0.0), Terms(mfa_within=60.0), Terms(phishing_resistant=True))),
     )
 
 
@@ -97,6 +104,7 @@ SUBJECTS: st.SearchStrategy[Subject | None] = st.sampled_from(
         ALICE,
         ALICE,
         replace(ALICE, kind="machine"),
+        replace(ALICE, login=replace(LOGIN, mfa_spent_at=NOW - 100)),
         replace(ALICE, active=False),
         replace(ALICE, login=None),
         None,
@@ -111,6 +119,7 @@ ATTEMPTS = st.one_of(
         st.just("app.request"),
         resource("app"),
         CONTEXT,
+        access=st.sampled_from((None, Access(), Access(NOW - 50))),
         method=st.sampled_from((*METHODS, "TRACE", "PROPFIND")),
         path=st.sampled_from((*PATHS, "/a//b", "/ADMIN/")),
     ),
@@ -214,7 +223,7 @@ def test_the_explanation_tells_what_was_decided(attempt: Attempt, held: list[Gra
     reason = decision.reasons[0]
     if reason is Reason.DENIED_BY_ROLE:
         assert decision.role in {tried.role for tried in explained.tried if tried.outcome == "denies"}
-    elif reason in (Reason.MFA_TOO_OLD, Reason.MFA_KIND, Reason.SESSION_TOO_OLD):
+    elif reason in (Reason.MFA_TOO_OLD, Reason.MFA_KIND, Reason.MFA_SPENT, Reason.SESSION_TOO_OLD):
         assert "terms-not-met" in outcomes
     elif reason in {tried.failed for tried in explained.tried}:
         assert "allows" not in outcomes or reason is Reason.MFA_REQUIRED
