@@ -1,0 +1,53 @@
+"""Taking an account at a provider or directory off a user again."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.authenticators import second_factor
+from accounts.models import Connector, Identity, LoginSession, Notice, Passkey, User
+from accounts.services.login_sessions import ended_events
+from accounts.services.notices import tell
+from accounts.services.users import set_groups
+from broker.audit.connector_event import IdentityUnlinked
+from broker.audit.log import record
+from broker.audit.origin import Origin
+from broker.errors import Conflict, NotFound
+
+SIGNS_IN = (Connector.Kind.OIDC, Connector.Kind.LDAP)
+
+
+def has_other_way(user: User, identity: Identity) -> bool:
+    """Whether the user can still come in without this identity."""
+    if user.has_usable_password() and second_factor.has_any(user):
+        return True
+    if Passkey.objects.filter(user=user, confirmed=True).exists():
+        return True
+    others = Identity.objects.filter(user=user, connector__enabled=True, connector__kind__in=SIGNS_IN)
+    return others.exclude(pk=identity.pk).exists()
+
+
+@transaction.atomic
+def unlink(origin: Origin, user: User, identity_id: UUID, keep: LoginSession | None = None) -> str:
+    """The identity is nobody's; the groups it gave go, and the sessions begun by it end but `keep`. Answers the name of
+    the connector. Raises NotFound for another's as for none, Conflict if nobody could come in any more.
+    """
+    user = User.objects.select_for_update().get(pk=user.pk)
+    identity = Identity.objects.filter(user=user, pk=identity_id).select_related("connector").first()
+    if identity is None:
+        raise NotFound("there is no such connection", "it may be gone already")
+    if identity.connector.kind not in SIGNS_IN:
+        raise Conflict("what keeps this account from elsewhere stays connected", "ask an administrator")
+    if not has_other_way(user, identity):
+        raise Conflict("this is the only way you can sign in", "ask an administrator for another one first")
+    connector, source = identity.connector.name, identity.connector.source
+    subject = identity.subject
+    identity.delete()
+    set_groups(origin, user, (), source=source)
+    begun = LoginSession.objects.filter(user=user, via=source, ended_at=None).select_related("user")
+    ended = ended_events(begun.exclude(pk=keep.pk) if keep else begun, "identity-unlinked")
+    tell(origin, user, Notice.Kind.IDENTITY_UNLINKED, connector=connector)
+    record(origin, IdentityUnlinked(id=str(user.pk), label=user.username, connector=connector, subject=subject), *ended)
+    return connector
