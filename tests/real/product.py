@@ -21,6 +21,8 @@ import httpx2
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN = 120.0
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+"""What our clients call themselves: a session begun by one may go on in Chromium, since it names the same browser."""
 
 
 def free_port() -> int:
@@ -139,13 +141,14 @@ class Product:
             raise AssertionError(f"manage.py {arguments[0]} ended with {done.returncode}: {done.stderr}{done.stdout}")
         return done.stdout
 
-    def http(self, **options: object) -> httpx2.Client:
+    def http(self, *, headers: Mapping[str, str] | None = None, **options: object) -> httpx2.Client:
         """A client like one person's browser: `*.localhost` is here, cookies are kept, redirects are not followed."""
         policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=("https", "wss", "http"))
         return httpx2.Client(
             base_url=self.url,
             transport=Loopback(),
             cookies=http.cookiejar.CookieJar(policy),
+            headers={"User-Agent": CHROME, **(headers or {})},
             timeout=30.0,
             **options,  # type: ignore[arg-type]
         )
