@@ -12,7 +12,7 @@ from broker.policy.claims import ClaimMapping
 LONGEST = 1024
 """Characters of a value; what is longer is a picture, a key or a mistake."""
 
-_SECRET = re.compile(r"passw|pwd|secret|privatekey|credential|unixpw", re.IGNORECASE)
+_SECRET = re.compile(r"passw|pwd|secret|privatekey|credential|unixpw|krb.*key", re.IGNORECASE)
 _HARMLESS = frozenset({"pwdaccountlockedtime", "pwdchangedtime", "pwdlastset", "badpwdcount"})
 _NAMED = re.compile(r"external(?:\.([A-Za-z_][\w-]*)|\[\"([^\"\\]+)\"\])")
 
@@ -62,12 +62,13 @@ def claims_of(
     spec: LdapSpec, dn: str, attributes: Mapping[str, tuple[str, ...]], groups: Sequence[str]
 ) -> dict[str, list[str]]:
     """What the mapping is given: the attributes, `dn`, and `groups` by name."""
-    claims = {name: list(values) for name, values in attributes.items()}
+    ours = {"dn": [dn], "groups": list(groups)}
+    claims = {name: list(values) for name, values in attributes.items() if name.lower() not in ours} | ours
     by_lower = {name.lower(): values for name, values in claims.items()}
     for name in _asked_for(spec.mapping):  # attribute names know no case, claims do
         if name not in claims and name.lower() in by_lower:
             claims[name] = by_lower[name.lower()]
-    return {**claims, "dn": [dn], "groups": list(groups)}
+    return claims
 
 
 def _asked_for(mapping: ClaimMapping) -> set[str]:

@@ -232,6 +232,11 @@ class Slapd:
     def join_group(self, name: str, who: str) -> None:
         self.modify(f"dn: cn={name},{GROUPS}", "changetype: modify", "add: member", f"member: {dn(who)}")
 
+    def change_places(self, name: str, comes: str, goes: str) -> None:
+        """One joins a group and another leaves it (a `groupOfNames` has a member at all times)."""
+        self.join_group(name, comes)
+        self.leave_group(name, goes)
+
     def lock(self, who: str) -> None:
         """As an administrator does it with the ppolicy overlay."""
         locked = "pwdAccountLockedTime: 000001010000Z"

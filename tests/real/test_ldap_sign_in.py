@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth import hashers
 
 from accounts.authenticators import password, totp
+from accounts.directory.connection import bound
 from accounts.models import Connector, Identity, LoginSession, SignIn, TotpDevice, User
 from accounts.services.users import create_user, disable_user
 from broker.models import AuditEvent
@@ -80,15 +81,13 @@ def test_a_typed_password_goes_to_no_directory_that_does_not_keep_the_person(
 ) -> None:
     """Local alice's password stays here, though the directory has an alice too; so does an unknown name's."""
     sent: list[str] = []
-    from accounts.directory import directory
 
     def heard(spec: object, dn: str, typed: str, *rest: object) -> object:
         sent.append(typed)
         return bound(spec, dn, typed, *rest)  # type: ignore[arg-type]
 
-    bound = directory.bound
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(directory, "bound", heard)
+        patch.setattr("accounts.directory.directory.bound", heard)
         assert type_in("alice", alice.password).to == SECOND
         assert type_in("nobody", "a secret of nobody").status == 422
         assert type_in("bob", "typed for bob").status == 422

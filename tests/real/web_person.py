@@ -30,6 +30,10 @@ class WebPerson:
         assert step == "/sign-in/new-password", step
         step = self._send(step, {"new_password": self.password})
         assert step == "/sign-in/enrol", step
+        self.enrol(step)
+
+    def enrol(self, step: str) -> None:
+        """Enrol an authenticator app, which is the rest of a first sign-in."""
         page = self.browser.get(step).text
         found = re.search(r"otpauth://[^\"'<>]*?secret=([A-Z2-7]+)", html.unescape(page))
         assert found, page
