@@ -90,7 +90,10 @@ def _value(attribute: str, written: str) -> str | bool:
     except ValueError:
         raise Wrong("invalidFilter", f"the value compared with {attribute} cannot be read") from None
     if attribute == "active":
-        return truth(value, "active")
+        try:
+            return truth(value, "active")
+        except Wrong as wrong:
+            raise Wrong("invalidFilter", wrong.message) from None
     if not isinstance(value, str) or "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
         raise Wrong("invalidFilter", f"{attribute} is compared with texts")
     return value

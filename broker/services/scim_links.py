@@ -14,7 +14,7 @@ from accounts.services import identities
 from accounts.services.login_sessions import ended_events
 from broker.audit.connector_event import IdentityUnlinked
 from broker.audit.log import record
-from broker.errors import Conflict, Invalid
+from broker.errors import Conflict, Invalid, Unavailable
 from broker.policy.claims import Outcome
 from broker.services.scim_tokens import ScimClient
 
@@ -53,7 +53,10 @@ def _wanted(client: ScimClient, row: Identity) -> dict[str, str] | None:
         raise Invalid(f"there is no connector of kind oidc called {spec.identities_of!r}", "see identities_of")
     known = {"id": row.subject, **row.claims}
     subject = str(known.get(spec.identity_attribute, ""))
-    return {"issuer": connectors.oidc_spec(provider).issuer, "subject": subject} if subject else None
+    try:
+        return {"issuer": connectors.oidc_spec(provider).issuer, "subject": subject} if subject else None
+    except Invalid:
+        raise Unavailable(f"the document of connector {provider.name} cannot be read", "write it anew") from None
 
 
 def _unlink(client: ScimClient, row: Identity, had: dict[str, Any]) -> None:

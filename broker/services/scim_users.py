@@ -17,7 +17,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Identity, Membership, ProvisionedGroup, User
-from accounts.names import is_name, name_key
+from accounts.names import name_key, user_name
 from accounts.services import users as accounts
 from broker.audit.connector_event import IdentityChanged, IdentityLinked
 from broker.audit.log import record
@@ -173,13 +173,12 @@ def delete_user(client: ScimClient, ident: str, versions: Sequence[str] | None) 
         remove_user(client.origin, row.user.username)
 
 
-def postern_name(user_name: str) -> str:
+def postern_name(typed: str) -> str:
     """The Postern name for a client's `userName`: itself, or of an address the part before the @. Raises Invalid."""
-    key = name_key(user_name)
-    local, _, domain = key.partition("@")
-    name = key if is_name(key) else local
-    if not is_name(name) or "@" in domain:
-        raise Invalid(f"userName {user_name[:64]!r} gives no name that could be used here", NAME_HINT)
+    local, _, domain = typed.partition("@")
+    name = user_name(typed) or user_name(local)
+    if not name or "@" in domain:
+        raise Invalid(f"userName {typed[:64]!r} gives no name that could be used here", NAME_HINT)
     return name
 
 
