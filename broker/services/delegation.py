@@ -23,6 +23,7 @@ from broker.policy.attempt import ADMIN_ACTIONS
 from broker.policy.grant import actions_of
 from broker.policy.pattern import Selector
 from broker.policy.role import Options
+from broker.policy.terms import Terms, strictest
 from broker.services.administrators import NEEDED
 from broker.services.decisions import record_denial
 
@@ -200,15 +201,18 @@ def opened_by_edit(before: Live, after: Live, user_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """The grants that open a resource by its labels, those that deny it by them, and what else reads the labels."""
+    """The grants that open a resource by its labels, those that deny it by them, what else reads them, its demands."""
 
     opening: frozenset[tuple[str, str]]
     denying: frozenset[tuple[str, str]]
     read: tuple[tuple[str, str], ...]
+    terms: Terms
 
     def is_beyond(self, before: _Reach | None) -> bool:
         if before is None:
             return True
+        if strictest((self.terms, before.terms)) != self.terms:
+            return True  # it demanded something of the second factor that it no longer does
         return not (self.opening <= before.opening and before.denying <= self.denying and self.read == before.read)
 
 
@@ -223,4 +227,5 @@ def _reach(grants: Iterable[Grant], kind: Literal["apps", "servers"], resource: 
             denying.add(name)
         conditions = (*grant.allow.conditions, *(grant.deny.conditions if grant.deny else ()))
         reads = reads or any("resource" in condition.source for condition in conditions)
-    return _Reach(frozenset(opening), frozenset(denying), tuple(sorted(resource.labels.items())) if reads else ())
+    read = tuple(sorted(resource.labels.items())) if reads else ()
+    return _Reach(frozenset(opening), frozenset(denying), read, resource.terms or Terms())

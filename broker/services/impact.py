@@ -10,7 +10,7 @@ from accounts.models import LoginSession
 from broker import live as live_state
 from broker.live import Live
 from broker.models import AccessSession
-from broker.policy import Attempt, Context, Resource
+from broker.policy import Access, Attempt, Context, Resource
 from broker.policy.attempt import APP_REQUEST, SSH_SESSION
 from broker.services.openness import may_open
 
@@ -45,10 +45,13 @@ def _is_permitted(live: Live, access: AccessSession, at: float) -> bool:
     subject = live.subject(login) if login else None
     if subject is None:
         return False
-    context = Context(at, access.address)
+    context, within = Context(at, access.address), Access(access.mfa_at.timestamp() if access.mfa_at else None)
     if access.protocol == "ssh":
         server = live.servers.get(str(access.resource_id))
         resource = server.resource if server else Resource("server", "", "")
-        return live.decide(Attempt(subject, SSH_SESSION, resource, context, login=access.login)).permitted
+        attempt = Attempt(subject, SSH_SESSION, resource, context, login=access.login, access=within)
+        return live.decide(attempt).permitted
     app = live.apps.get(str(access.resource_id))
-    return app is not None and may_open(live, Attempt(subject, APP_REQUEST, app.resource, context, "", "GET", "/"))
+    if app is None:
+        return False
+    return may_open(live, Attempt(subject, APP_REQUEST, app.resource, context, "", "GET", "/", within))

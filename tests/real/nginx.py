@@ -237,11 +237,14 @@ class WebWorld:
     def login(self, name: str, **fields: Any) -> LoginSession:
         """A login session of somebody, as after signing in with a second factor."""
         now = timezone.now()
-        said = {"created_at": now, "last_seen_at": now, "expires_at": now + timedelta(hours=8), "mfa_at": now}
-        user = User.objects.get(username=name)
-        return LoginSession.objects.create(
-            user=user, token_hash=digest(new_token("")), amr=["pwd", "otp"], **(said | fields)
-        )
+        said: dict[str, Any] = {
+            "created_at": now,
+            "last_seen_at": now,
+            "expires_at": now + timedelta(hours=8),
+            "mfa_at": now,
+        }
+        said |= {"user": User.objects.get(username=name), "token_hash": digest(new_token("")), "amr": ["pwd", "otp"]}
+        return LoginSession.objects.create(**(said | fields))
 
     def session(
         self, name: str, app: str = "wiki", *, bearer: bool = False, login: LoginSession | None = None, **fields: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -106,7 +107,12 @@ def test_what_a_resource_demands_counts_whichever_role_allows() -> None:
 def test_the_merge_is_the_strictest_of_both_for_every_pair() -> None:
     """R16: terms of a role and of a resource, either way round, are those of two roles."""
     options = [
-        MfaOptions(require_session_mfa=level, mfa_verification_interval=within, mfa_per_session=own, mfa_reuse=reuse)
+        MfaOptions(
+            require_session_mfa=level,  # type: ignore[arg-type]
+            mfa_verification_interval=within,
+            mfa_per_session=own,
+            mfa_reuse=reuse,
+        )
         for level, within, (own, reuse) in product(
             (None, "yes", "phishing-resistant"), (None, 60.0, 9000.0), ((None, None), (True, None), (True, 600.0))
         )
@@ -213,7 +219,7 @@ def test_the_same_keys_stand_in_roles_apps_and_servers_and_are_written_back(kind
 )
 @pytest.mark.parametrize("kind", ["role", "app", "server"])
 def test_a_demand_that_cannot_be_meant_is_refused_in_words(kind: str, wrong: dict[str, object], words: str) -> None:
-    own: dict[str, object] = {
+    own: Any = {
         "role": {"options": wrong},
         "app": {"uri": "http://a:1", **wrong},
         "server": {"addr": "a:22", **wrong},

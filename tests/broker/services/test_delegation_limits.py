@@ -127,18 +127,22 @@ def test_a_role_that_sets_terms_is_not_dropped_by_its_holder(cast: Cast) -> None
         "{kind: app, metadata: {name: sealed, labels: {env: lab}}, spec: {uri: 'http://192.0.2.22'}}",
         "{kind: app, metadata: {name: lab, labels: {env: lab}}, spec: {uri: 'http://192.0.2.21:8200'}}",
         "{kind: app, metadata: {name: lab, labels: {env: lab}}, spec: {uri: 'http://192.0.2.23', host: vault.test}}",
+        "{kind: app, metadata: {name: keyed, labels: {env: lab}}, spec: {uri: 'http://192.0.2.24'}}",
     ],
-    ids=["public-paths", "denying-label", "upstream", "virtual-host"],
+    ids=["public-paths", "denying-label", "upstream", "virtual-host", "second-factor"],
 )
 def test_a_keeper_of_apps_does_not_open_one_by_editing_it(cast: Cast, text: str) -> None:
-    """R09: neither to everybody, nor by dropping the label that denies, nor by putting something else behind it."""
+    """R09: neither to everybody, nor by dropping the label that denies or the demand for a second factor, nor by
+    putting something else behind it."""
     change(
         APPS + "---\n{kind: role, metadata: {name: lab}, spec: {allow: {app_labels: {env: lab}}}}\n---\n"
         "{kind: role, metadata: {name: unsealed}, spec: {deny: {app_labels: {sealed: 'true'}}}}\n---\n"
         "{kind: role_binding, spec: {role: lab, user: holly}}\n---\n"
         "{kind: role_binding, spec: {role: unsealed, user: holly}}\n---\n"
         "{kind: app, metadata: {name: lab, labels: {env: lab}}, spec: {uri: 'http://192.0.2.23'}}\n---\n"
-        "{kind: app, metadata: {name: sealed, labels: {env: lab, sealed: 'true'}}, spec: {uri: 'http://192.0.2.22'}}"
+        "{kind: app, metadata: {name: sealed, labels: {env: lab, sealed: 'true'}}, spec: {uri: 'http://192.0.2.22'}}\n---\n"
+        "{kind: app, metadata: {name: keyed, labels: {env: lab}},"
+        " spec: {uri: 'http://192.0.2.24', mfa_per_session: true}}"
     )
     before = list(App.objects.values_list("name", "document"))
     with pytest.raises(Denied):
