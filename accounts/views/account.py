@@ -30,6 +30,7 @@ from broker.services.my_sessions import (
 )
 
 LATEST = 3
+KINDS = {"oidc": "OpenID Provider", "ldap": "directory", "scim": "keeps this account"}
 
 
 @require_safe
@@ -181,7 +182,7 @@ def _identities(request: SignedInRequest) -> tuple[list[dict[str, Any]], list[di
         {
             "id": row.pk,
             "source": row.connector.source,
-            "kind": row.connector.get_kind_display(),
+            "kind": KINDS.get(row.connector.kind, ""),
             "name": names.get(row.connector.source, row.connector.name),
             "since": row.created_at,
             "seen": row.last_seen_at,

@@ -70,6 +70,7 @@ urlpatterns = [
     path("console/sessions/<uuid:ident>", sessions.access_page, name="session"),
     path("console/sessions/<uuid:ident>/end", sessions.access_end, name="session-end"),
     path("console/login-sessions", sessions.login_list, name="login-sessions"),
+    path("console/login-sessions/<uuid:ident>", sessions.login_page, name="login-session"),
     path("console/login-sessions/<uuid:ident>/end", sessions.login_end, name="login-session-end"),
     path("console/why", why.why, name="why"),
 ]

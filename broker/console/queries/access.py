@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from accounts import sessions
 from accounts.models import LoginSession, User
+from broker.audit.connector_event import LoginSessionMoved
 from broker.errors import NotFound
 from broker.models import AccessSession, AuditEvent, Certificate, Lock
+from broker.services.my_sessions import connector_names, words_for
 
 USE_COLUMNS = {"started": "started_at", "used": "last_used_at", "user": "user_name", "resource": "resource_name"}
 LOGIN_COLUMNS = {"started": "created_at", "seen": "last_seen_at", "user": "user__username_key"}
@@ -43,9 +45,39 @@ def login_session(ident: UUID) -> LoginSession:
 
 
 def hanging_on(login: LoginSession) -> int:
-    """How many open access sessions end with a login session, those of the CLIs it let in included."""
-    family = [login.pk, *login.children.filter(ended_at=None).values_list("pk", flat=True)]
-    return _open(timezone.now()).filter(login_session_id__in=family).count()
+    """How many open access sessions end with a login session. The CLIs it let in go on, and what they have open."""
+    return uses_of_login(login).count()
+
+
+def uses_of_login(login: LoginSession) -> QuerySet[AccessSession]:
+    """The open access sessions that hang on a login session, the newest first."""
+    return _open(timezone.now()).filter(login_session_id=login.pk).order_by("-started_at")
+
+
+def any_login_session(ident: UUID) -> LoginSession:
+    """One login session, open or ended. Raises NotFound."""
+    found = LoginSession.objects.filter(pk=ident).select_related("user", "parent").first()
+    if found is None:
+        raise NotFound("there is no such login session", "look for it in the list")
+    return found
+
+
+def moves_of(login: LoginSession) -> list[AuditEvent]:
+    """The changes of network of a login session, the newest first."""
+    rows = AuditEvent.objects.filter(name=LoginSessionMoved.name, resource_id=str(login.pk))
+    return list(rows.order_by("-seq")[:50])
+
+
+def told_with(logins: Iterable[LoginSession]) -> list[LoginSession]:
+    """The rows, each with `signed_in_with` in words and `open_uses`, how many access sessions hang on it."""
+    found = list(logins)
+    names = connector_names() if any(row.via != "local" for row in found) else {}
+    counts = _open(timezone.now()).filter(login_session_id__in=[row.pk for row in found]).order_by()
+    hanging = dict(counts.values_list("login_session_id").annotate(n=Count("pk")))
+    for row in found:
+        row.signed_in_with = words_for(row.via, row.amr, names)  # type: ignore[attr-defined]
+        row.open_uses = hanging.get(row.pk, 0)  # type: ignore[attr-defined]
+    return found
 
 
 def uses(state: str, user: str, resource: str, protocol: str) -> QuerySet[AccessSession]:

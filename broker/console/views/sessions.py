@@ -10,9 +10,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import sessions
 from accounts.requests import SignedInRequest
 from broker.console import lists
-from broker.console.changing import confirm_page, confirmed, counted, done
+from broker.console.changing import confirm_page, confirmed, counted, done, ends
 from broker.console.desk import desk
 from broker.console.entry import WRITE, console_page
 from broker.console.queries import access
@@ -89,6 +90,7 @@ def login_list(request: SignedInRequest) -> HttpResponse:
     page = lists.page_of(request, lists.order_by(found, access.LOGIN_COLUMNS, sort))
     context = {
         "page": page,
+        "rows": access.told_with(page),
         "query": query,
         "sort": sort,
         "kinds": KINDS,
@@ -98,6 +100,26 @@ def login_list(request: SignedInRequest) -> HttpResponse:
         "now": timezone.now(),
     }
     return render(request, "console/sessions/login_list.html", context)
+
+
+@console_page("session.read")
+def login_page(request: SignedInRequest, ident: UUID) -> HttpResponse:
+    """One login session: how it began, where it was used, what hangs on it."""
+    at = desk(request)
+    login = access.told_with([access.any_login_session(ident)])[0]
+    alive = sessions.live(timezone.now()).filter(pk=login.pk).exists()
+    context = {
+        "login": login,
+        "state": "live" if alive else "ended",
+        "ends_at": sessions.ends_at(login),
+        "uses": access.with_states(access.uses_of_login(login)[:100]),
+        "clis": sessions.live(timezone.now()).filter(parent=login),
+        "moves": access.moves_of(login) if at.may("event.list") else [],
+        "mine": request.login_session.pk,
+        "may_end": at.may("session.delete") and alive,
+        "may_see_user": at.may("user.read"),
+    }
+    return render(request, "console/sessions/login_page.html", context)
 
 
 @console_page("session.delete", WRITE)
@@ -120,5 +142,5 @@ def login_end(request: SignedInRequest, ident: UUID) -> HttpResponse:
         text="They can sign in again. To keep them out, lock or disable the user.",
         label=f"Sign {name} out",
         back=back,
-        costs=["ends 1 login session, at once", f"ends {counted(hanging, 'open access session')} that came of it"],
+        costs=[f"{ends(1 + hanging)}, at once: the login session and {counted(hanging, 'access session')} under it"],
     )

@@ -50,7 +50,7 @@ def user_list(request: SignedInRequest) -> HttpResponse:
 def user_page(request: SignedInRequest, name: str) -> HttpResponse:
     """One user: who, what they hold, what they have open, what they did last."""
     user = users.user_named(name)
-    at = desk(request)
+    at, waiting = desk(request), factor_resets.pending(user)
     context: dict[str, Any] = {
         "user": user,
         "state": users.state_of(user),
@@ -62,7 +62,8 @@ def user_page(request: SignedInRequest, name: str) -> HttpResponse:
         "may_unbind": at.may("binding.delete"),
         "may_lock": at.may("lock.create"),
         "may_end": at.may("session.delete"),
-        "reset": factor_resets.pending(user),
+        "reset": waiting,
+        "may_approve": waiting and str(request.user.pk) not in (waiting.asked_by_id, str(user.pk)),
         "held": users.roles_held(user) if at.may("binding.list") else None,
         "lock": access.standing_lock("user", user.username) if at.may("lock.list") else None,
     }

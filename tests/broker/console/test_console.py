@@ -242,7 +242,7 @@ def test_ending_a_login_session_cuts_what_hangs_on_it(cast: Cast, adam: Browser)
     app_session(cast)
     session = cast.alice.session
     page = words(adam.get(f"/console/login-sessions/{session.pk}/end"))
-    assert "ends 1 open access session that came of it" in page
+    assert "ends 2 open sessions, at once: the login session and 1 access session under it" in page
     adam.post(f"/console/login-sessions/{session.pk}/end", confirm="yes")
     session.refresh_from_db()
     assert session.ended_reason == "revoked"
