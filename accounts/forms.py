@@ -27,7 +27,7 @@ class SignInForm(PlainForm):
         max_length=4096,
         widget=forms.TextInput(
             attrs={
-                "autocomplete": "username",
+                "autocomplete": "username webauthn",
                 "autocapitalize": "none",
                 "autocorrect": "off",
                 "spellcheck": "false",
@@ -82,6 +82,23 @@ class CodeForm(PlainForm):
     """Six digits from an authenticator app."""
 
     code = forms.CharField(label="Code", max_length=100)
+
+
+class PasskeyForm(PlainForm):
+    """What the browser answered for a passkey, put there by a script."""
+
+    credential = forms.CharField(max_length=50_000, required=False, strip=False)
+
+
+class PasskeyNameForm(PlainForm):
+    """What somebody calls a passkey."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=200,
+        help_text="Where it is, so that you know which one to remove when it is lost: work laptop, key ring.",
+        widget=forms.TextInput(attrs={"maxlength": "64", "autocomplete": "off"}),
+    )
 
 
 class RecoveryCodeForm(PlainForm):

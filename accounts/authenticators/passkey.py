@@ -7,6 +7,7 @@ factors at once; no attestation is asked for, so the make of a key proves nothin
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,6 +48,7 @@ LONGEST = 32_768
 TIMEOUT_MS = 240_000
 """How long a browser waits for its user: less than a challenge lives."""
 
+_BASE64URL = re.compile(r"[0-9A-Za-z_-]*")
 _TRANSPORTS = frozenset({"usb", "nfc", "ble", "smart-card", "hybrid", "internal"})
 
 
@@ -140,17 +142,17 @@ def read(text: str) -> Answer:
             raise ValueError("too long")
         credential = json.loads(text)
         response = credential["response"]
-        said = json.loads(base64url_to_bytes(response["clientDataJSON"]))
-        challenge, handle = said["challenge"], response.get("userHandle") or ""
+        said = json.loads(_bytes(response["clientDataJSON"]))
+        challenge, handle = said["challenge"], response.get("userHandle")
         named = response.get("transports")
         extensions = credential.get("clientExtensionResults")
         if not isinstance(challenge, str) or said.get("crossOrigin") or said.get("topOrigin"):
             raise ValueError("not asked for by a page of ours")
         return Answer(
             credential=credential,
-            credential_id=base64url_to_bytes(credential["rawId"]),
+            credential_id=_bytes(credential["rawId"]),
             challenge=challenge,
-            user_handle=base64url_to_bytes(handle),
+            user_handle=b"" if handle is None else _bytes(handle),
             transports=tuple(sorted(_TRANSPORTS.intersection(named))) if isinstance(named, list) else (),
             discoverable=_discoverable(extensions),
         )
@@ -226,6 +228,12 @@ def use(challenge: bytes, answer: Answer, user: User | None) -> Passkey:
 def encoded(challenge: bytes) -> str:
     """A challenge as browsers repeat it."""
     return bytes_to_base64url(challenge)
+
+
+def _bytes(text: Any) -> bytes:
+    if not isinstance(text, str) or not _BASE64URL.fullmatch(text):
+        raise ValueError("not base64url")
+    return base64url_to_bytes(text)
 
 
 def _locked(credential_id: bytes) -> Passkey | None:

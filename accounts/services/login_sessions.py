@@ -12,7 +12,18 @@ from django.utils import timezone
 
 from accounts import sessions
 from accounts.authenticators.second_factor import AMR as SECOND_FACTORS
-from accounts.models import Confirmation, Invite, LoginSession, OAuthCode, OneUse, ProviderFlow, SignIn, Throttle, User
+from accounts.models import (
+    Confirmation,
+    Invite,
+    LoginSession,
+    OAuthCode,
+    OneUse,
+    PasskeyChallenge,
+    ProviderFlow,
+    SignIn,
+    Throttle,
+    User,
+)
 from broker.audit.event import Event, LoginSessionConfirmed, LoginSessionEnded, LoginSessionStarted
 from broker.audit.log import record
 from broker.audit.origin import Origin

@@ -167,16 +167,6 @@ def remove(origin: Origin, user: User, ident: UUID) -> str:
     return str(found.name)
 
 
-def forget(user: User) -> None:
-    """A reset: no passkey of the user is good any more. Call it in a transaction, and record it."""
-    Passkey.objects.filter(user=user).delete()
-
-
-def drop_old_challenges() -> None:
-    """Housekeeping: what nobody answered in time."""
-    PasskeyChallenge.objects.filter(expires_at__lt=timezone.now()).delete()
-
-
 def clean_name(name: str) -> str:
     """A name as people may give it: in one line, printable, not too long. Raises Invalid."""
     named = " ".join(name.split())

@@ -13,23 +13,25 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.authenticators import passkey, password, recovery, second_factor, totp
 from accounts.devices import device_name
+from accounts.elsewhere import vouched_for
 from accounts.models import Identity, Invite, LoginSession, Notice, ProviderSession, SignIn, TotpDevice, User
-from accounts.services import directory_sign_in
-from accounts.services.factors import device_to_enrol, enrol_totp, make_recovery_codes
-from accounts.services.guessing import WRONG_CODE, WRONG_PASSWORD, guess
+from accounts.services import directory_sign_in, passkeys
+from accounts.services.factor_resets import carry_out_due
+from accounts.services.factors import device_to_enrol, enrol_totp, forget_pending, make_recovery_codes
+from accounts.services.guessing import WRONG_CODE, WRONG_PASSWORD, Wrong, guess
 from accounts.services.invites import new_sign_in
 from accounts.services.login_sessions import ended_events, start
 from accounts.services.notices import tell
 from accounts.services.passwords import store_password
 from accounts.throttle import Door
-from broker.audit.event import RecoveryCodeUsed
+from broker.audit.event import RecoveryCodeUsed, SignInFailed
 from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.errors import Conflict
@@ -108,6 +110,24 @@ def begin_vouched(
     return new_sign_in(origin, user, via=via, amr=amr, next=next, state=state, id_token=id_token)
 
 
+def begin_with_passkey(origin: Origin, door: Door, browser_hash: str, answer: str, next: str) -> str:
+    """Sign in by a passkey alone, which is two factors; answers the token to finish with. Raises Wrong or Throttled.
+
+    Who comes in through a provider or directory is sent there: a passkey must not outlive their account in it.
+    """
+    place = passkeys.Place(passkeys.Purpose.SIGN_IN, browser_hash=browser_hash)
+    used = passkeys.prove(origin, door, place, None, answer)
+    user: User = used.user
+    if carry_out_due(user):
+        raise Wrong(passkeys.NOT_KNOWN, "ask an administrator for the link of your reset")
+    if vouched_for(user):
+        about = {"id": str(user.pk), "label": user.username, "step": passkeys.FACTOR}
+        with transaction.atomic():
+            record(origin, SignInFailed(**about, why="vouched-for-elsewhere"))  # type: ignore[arg-type]
+        raise Wrong("your account is kept elsewhere, so this passkey is your second step", "begin with your name")
+    return new_sign_in(origin, user, amr=(passkey.amr_of(used), passkey.VERIFIED), next=next)
+
+
 def find(token: str) -> SignIn | None:
     """The sign-in under way that `token` names."""
     live = SignIn.objects.filter(token_hash=digest(token), expires_at__gt=timezone.now(), user__disabled_at=None)
@@ -154,6 +174,20 @@ def prove_totp(origin: Origin, door: Door, sign_in: SignIn, code: str) -> None:
         _proved(row, totp.AMR)
 
 
+def prove_passkey(origin: Origin, door: Door, sign_in: SignIn, answer: str) -> None:
+    """Use a passkey or security key as the second factor. Raises Wrong or Throttled."""
+    used = passkeys.prove(origin, door, _place_to_prove(sign_in), sign_in.user, answer)
+    with _locked(sign_in, Step.SECOND_FACTOR) as row:
+        _take_effect(origin, row)
+        _proved(row, passkey.amr_of(used))
+
+
+def passkey_to_prove(sign_in: SignIn) -> dict[str, Any]:
+    """What the browser is told in order to use a passkey as the second factor."""
+    with _locked(sign_in, Step.SECOND_FACTOR) as row:
+        return passkeys.request_options(_place_to_prove(row), row.user)
+
+
 def prove_recovery_code(origin: Origin, door: Door, sign_in: SignIn, code: str) -> None:
     """Give a recovery code, which is then used up. Raises Wrong or Throttled."""
     user = sign_in.user
@@ -173,13 +207,24 @@ def device(sign_in: SignIn) -> TotpDevice:
 
 def enrol(origin: Origin, sign_in: SignIn, code: str) -> list[str]:
     """Confirm the authenticator app with its first code; answers the recovery codes, told this once. Raises Wrong."""
-    user = sign_in.user
     with _locked(sign_in, Step.ENROL) as row:
-        enrol_totp(origin, user, code, since=sign_in.created_at)
-        _take_effect(origin, row)
-        row.state = {**row.state, "codes_shown": True}
-        _proved(row, totp.AMR)
-        return make_recovery_codes(origin, user)
+        enrol_totp(origin, row.user, code, since=sign_in.created_at)
+        return _enrolled(origin, row, totp.AMR)
+
+
+def passkey_to_enrol(sign_in: SignIn) -> dict[str, Any]:
+    """What the browser is told in order to make the passkey that this sign-in is to enrol."""
+    with _locked(sign_in, Step.ENROL) as row:
+        return passkeys.registration_options(_place_to_enrol(row), row.user)
+
+
+def enrol_passkey(origin: Origin, sign_in: SignIn, answer: str, user_agent: str) -> list[str]:
+    """Register the passkey the browser made; answers the recovery codes, told this once. Raises Wrong."""
+    made = passkeys.made_here(_place_to_enrol(sign_in), sign_in.user, answer, "", user_agent)
+    with _locked(sign_in, Step.ENROL) as row:
+        passkeys.store(origin, made)
+        forget_pending(row.user)
+        return _enrolled(origin, row, passkey.amr_of(made))
 
 
 def new_recovery_codes(origin: Origin, sign_in: SignIn) -> list[str]:
@@ -259,6 +304,21 @@ def _locked(sign_in: SignIn, step: Step) -> Iterator[SignIn]:
 def _proved(row: SignIn, *amr: str) -> None:
     row.amr = [*row.amr, *amr]
     row.save(update_fields=["amr", "state"])
+
+
+def _enrolled(origin: Origin, row: SignIn, amr: str) -> list[str]:
+    _take_effect(origin, row)
+    row.state = {**row.state, "codes_shown": True}
+    _proved(row, amr)
+    return make_recovery_codes(origin, row.user)
+
+
+def _place_to_prove(sign_in: SignIn) -> passkeys.Place:
+    return passkeys.Place(passkeys.Purpose.SECOND_FACTOR, sign_in=sign_in)
+
+
+def _place_to_enrol(sign_in: SignIn) -> passkeys.Place:
+    return passkeys.Place(passkeys.Purpose.REGISTER, sign_in=sign_in)
 
 
 def _take_effect(origin: Origin, row: SignIn) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import segno
 from django.conf import settings
 from django.http import HttpResponse
@@ -9,8 +11,8 @@ from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_http_methods
 
-from accounts.authenticators import totp
-from accounts.forms import CodeForm, NewPasswordForm
+from accounts.authenticators import second_factor
+from accounts.forms import CodeForm, NewPasswordForm, PasskeyForm
 from accounts.models import SignIn, TotpDevice
 from accounts.requests import Request
 from accounts.services import sign_in as service
@@ -46,7 +48,7 @@ def invite(request: Request, token: str) -> HttpResponse:
 @at_step(Step.SET_PASSWORD)
 def new_password(request: Request, sign_in: SignIn) -> HttpResponse:
     """Choose a password."""
-    context = {"username": sign_in.user.username, "enrolled": totp.device_of(sign_in.user) is not None}
+    context = {"username": sign_in.user.username, "enrolled": second_factor.has_any(sign_in.user)}
     if request.method != "POST":
         return render(request, NEW_PASSWORD, {"form": NewPasswordForm(), **context})
     form = NewPasswordForm(request.POST)
@@ -62,19 +64,38 @@ def new_password(request: Request, sign_in: SignIn) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @at_step(Step.ENROL)
 def enrol(request: Request, sign_in: SignIn) -> HttpResponse:
-    """Scan the QR code, and prove it with a first code. The answer to the right one tells the recovery codes."""
-    user = sign_in.user
-    context = totp_context(service.device(sign_in))
+    """Make a passkey, or scan the QR code and prove it with a first code; the answer tells the recovery codes."""
+    context = {"passkey_form": PasskeyForm(), **totp_context(service.device(sign_in)), **_step(sign_in, 2)}
     if request.method != "POST":
         return render(request, ENROL, {"form": CodeForm(), **context})
+    if "credential" in request.POST:
+        return _enrol_passkey(request, sign_in, context)
     form = CodeForm(request.POST)
     if not form.is_valid():
         return again(request, ENROL, form, context=context)
     try:
-        codes = service.enrol(service.actor(request.origin, user), sign_in, form.cleaned_data["code"])
+        codes = service.enrol(service.actor(request.origin, sign_in.user), sign_in, form.cleaned_data["code"])
     except Wrong as error:
         return again(request, ENROL, form, error, "code", context)
-    return render(request, CODES, {"codes": codes})
+    return render(request, CODES, {"codes": codes, **_step(sign_in, 3)})
+
+
+def _enrol_passkey(request: Request, sign_in: SignIn, context: Mapping[str, object]) -> HttpResponse:
+    form = PasskeyForm(request.POST)
+    context = {**context, "form": CodeForm(), "passkey_form": form}
+    if not form.is_valid():
+        return again(request, ENROL, form, context=context)
+    origin, user_agent = service.actor(request.origin, sign_in.user), request.headers.get("User-Agent", "")
+    try:
+        codes = service.enrol_passkey(origin, sign_in, form.cleaned_data["credential"], user_agent)
+    except Wrong as error:
+        return again(request, ENROL, form, error, context=context)
+    return render(request, CODES, {"codes": codes, **_step(sign_in, 3)})
+
+
+def _step(sign_in: SignIn, number: int) -> dict[str, object]:
+    """How far somebody is who came by an invite; who came from a provider chose no password before."""
+    return {"step": number, "steps": 3} if sign_in.invite else {"step": number - 1, "steps": 2}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -82,10 +103,10 @@ def enrol(request: Request, sign_in: SignIn) -> HttpResponse:
 def recovery_codes(request: Request, sign_in: SignIn) -> HttpResponse:
     """Go on once the codes are kept (`saved`), or make others: nobody can be shown the same ones again."""
     if request.method != "POST":
-        return render(request, CODES, {"codes": []})
+        return render(request, CODES, {"codes": [], **_step(sign_in, 3)})
     if "saved" not in request.POST:
         codes = service.new_recovery_codes(service.actor(request.origin, sign_in.user), sign_in)
-        return render(request, CODES, {"codes": codes})
+        return render(request, CODES, {"codes": codes, **_step(sign_in, 3)})
     service.codes_saved(sign_in)
     return to_next_step(request, sign_in)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.middleware.csrf import rotate_token
@@ -10,27 +12,35 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import cookies
 from accounts.destinations import go_on, safe_next
-from accounts.forms import CodeForm, PasswordForm, RecoveryCodeForm, SignInForm
+from accounts.forms import PasswordForm, SignInForm
 from accounts.models import SignIn
 from accounts.requests import Request
+from accounts.services import oidc_sign_in
 from accounts.services import sign_in as service
 from accounts.services.guessing import Wrong
 from accounts.services.login_sessions import end_login_session
+from accounts.services.provider_logout import SigningOut, at_provider
 from accounts.services.sign_in import Step
+from accounts.views import second_factor_ways
 from accounts.views.answers import again, door_of
 from accounts.views.steps import at_step, begin, pending, to_next_step
-from broker.errors import Throttled
+from broker.errors import NotFound, Throttled
 
 SIGN_IN = "accounts/sign_in.html"
 SECOND_FACTOR = "accounts/second_factor.html"
 PASSWORD = "accounts/password_again.html"  # noqa: S105 - a template
+PROVE = {
+    "passkey": service.prove_passkey,
+    "totp": service.prove_totp,
+    "recovery-code": service.prove_recovery_code,
+}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: Request) -> HttpResponse:
     """Name and password."""
     next = safe_next(request.GET.get("next", "") or request.POST.get("next", ""))
-    context: dict[str, object] = {"next": next}
+    context: dict[str, object] = {"next": next, "providers": oidc_sign_in.choices()}
     if request.method != "POST":
         if request.login_session:
             return go_on(request, next)
@@ -49,22 +59,23 @@ def sign_in(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @at_step(Step.SECOND_FACTOR)
 def second_factor(request: Request, sign_in: SignIn) -> HttpResponse:
-    """A code of the authenticator app, or a recovery code (`?with=recovery-code`)."""
-    recovery = request.GET.get("with") == "recovery-code"
+    """A passkey, a code of the authenticator app or a recovery code: one that the user has, `?with=` says which."""
     user = sign_in.user
-    context = {"username": user.username, "recovery": recovery}
-    form_class = RecoveryCodeForm if recovery else CodeForm
+    ways = second_factor_ways.ways_of(user)
+    way = second_factor_ways.chosen(ways, request.GET.get("with", ""))
+    if way is None:
+        raise NotFound("there is no second factor to give", "ask an administrator for a link")
+    context = {"username": user.username, "way": way, "others": [other for other in ways if other != way]}
     if request.method != "POST":
-        return render(request, SECOND_FACTOR, {"form": form_class(), **context})
-    form = form_class(request.POST)
+        return render(request, SECOND_FACTOR, {"form": way.form(), **context})
+    form = way.form(request.POST)
     if not form.is_valid():
         return again(request, SECOND_FACTOR, form, context=context)
-    prove = service.prove_recovery_code if recovery else service.prove_totp
     origin = service.actor(request.origin, user)
     try:
-        prove(origin, door_of(request, user.username), sign_in, form.cleaned_data["code"])
+        PROVE[way.name](origin, door_of(request, user.username), sign_in, form.cleaned_data[way.field])
     except (Wrong, Throttled) as error:
-        return again(request, SECOND_FACTOR, form, error, "code" if isinstance(error, Wrong) else None, context)
+        return again(request, SECOND_FACTOR, form, error, way.error_field(error), context)
     return to_next_step(request, sign_in)
 
 
@@ -100,12 +111,26 @@ def cancel(request: Request) -> HttpResponse:
 
 @require_POST
 def sign_out(request: Request) -> HttpResponse:
-    """End this browser's login session. What it had open at apps is cut by the feed; the CLI's sessions stay."""
+    """End this browser's login session. What it had open at apps is cut by the feed; the CLI's sessions stay.
+
+    Who came from a provider may sign out there as well.
+    """
+    signing_out = None
     if request.login_session:
         end_login_session(request.origin, request.login_session)
         rotate_token(request)
+        signing_out = at_provider(request.login_session)
     messages.success(request, "You are signed out.")
-    response = redirect("/sign-in")
+    response = _out_there(request, signing_out) if signing_out else redirect("/sign-in")
     cookies.drop(response, cookies.SESSION)
     cookies.drop(response, cookies.SIGN_IN)
+    return response
+
+
+def _out_there(request: Request, signing_out: SigningOut) -> HttpResponse:
+    """A page whose form leads to the provider, which the policy must know; it may send the browser on from there."""
+    response = render(request, "accounts/oidc_signing_out.html", {"signing_out": signing_out})
+    parts = urlsplit(signing_out.url)
+    onward = "https:" if parts.scheme == "https" else f"{parts.scheme}://{parts.netloc}"
+    response._csp_update = {"form-action": onward}  # type: ignore[attr-defined]
     return response

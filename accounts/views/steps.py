@@ -56,11 +56,11 @@ def at_step(
             if sign_in is None:
                 messages.info(request, "That took too long, or was finished elsewhere. Please begin again.")
                 return redirect("/sign-in")
-            if service.step_of(sign_in) != step:
-                return to_next_step(request, sign_in)
             try:
+                if service.step_of(sign_in) != step:
+                    return to_next_step(request, sign_in)
                 return view(request, sign_in, *args, **kwargs)
-            except service.Overtaken:
+            except (service.Overtaken, SignIn.DoesNotExist):
                 return redirect(request.path)  # and from there to the step that is due, or to the beginning
 
         return cast(Callable[Concatenate[Request, P], HttpResponseBase], guarded)
@@ -81,7 +81,8 @@ def begin(request: Request, token: str) -> HttpResponse:
     if sign_in is None:
         raise NotFound("this sign-in is over", "begin again")
     response = to_next_step(request, sign_in)
-    cookies.put(response, cookies.SIGN_IN, token, max_age=int(SIGN_IN_TTL.total_seconds()))
+    if cookies.SESSION not in response.cookies:  # else it was the last step already
+        cookies.put(response, cookies.SIGN_IN, token, max_age=int(SIGN_IN_TTL.total_seconds()))
     return response
 
 

@@ -15,7 +15,7 @@ from tests.conftest import TESTS, Clock, Person, new_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
-FRESH_ONLY = ["/account/recovery-codes", "/account/authenticator"]
+FRESH_ONLY = ["/account/recovery-codes", "/account/authenticator", "/account/authenticator/remove"]
 WITHOUT_COOKIES = {"/oauth/token"}
 """Takes a one-use code and its verifier; no cookie counts there, so there is nothing to forge."""
 
@@ -72,8 +72,9 @@ def test_another_authenticator_takes_the_place_of_the_old(alice: Person, clock: 
 
 
 def test_the_last_factor_cannot_be_removed(alice: Person) -> None:
-    """M12: there is no address for it."""
-    assert not [path for path in all_paths() if "remove" in path or "delete" in path]
+    """M12."""
+    assert alice.client.post("/account/authenticator/remove").status_code == 409
+    assert totp.device_of(alice.user) == alice.device
 
 
 def test_alice_sees_her_sessions_and_not_bobs(alice: Person, bob: Person) -> None:

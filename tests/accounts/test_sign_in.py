@@ -341,7 +341,7 @@ def test_pages_are_not_kept_and_say_how_to_fill_them_in(alice: Person, browser: 
     page = browser.get("/sign-in")
     assert "no-store" in page["Cache-Control"]
     text = page.content.decode()
-    assert 'autocomplete="username"' in text
+    assert 'autocomplete="username webauthn"' in text
     assert 'autocomplete="current-password"' in text
     assert 'autocomplete="one-time-code"' in past_password(alice).get("/sign-in/second-factor").content.decode()
 
