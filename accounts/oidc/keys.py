@@ -91,11 +91,11 @@ def read_keys(document: Mapping[str, Any]) -> tuple[PublicKey, ...]:
 
 def _read(item: dict[str, Any]) -> PublicKey | None:
     """A key that may sign tokens; None for any other (RFC 7517, 5: what is not understood is passed over)."""
-    if item.get("use", "sig") != "sig" or "verify" not in item.get("key_ops", ["verify"]):
-        return None
-    if item.get("kty") not in ("RSA", "EC", "OKP"):
-        return None
     try:
+        if item.get("use", "sig") != "sig" or "verify" not in item.get("key_ops", ["verify"]):
+            return None
+        if item.get("kty") not in ("RSA", "EC", "OKP"):
+            return None
         key = JWKRegistry.import_key({name: value for name, value in item.items() if name in _PUBLIC})
         if isinstance(key, RSAKey) and not MIN_RSA_BITS <= key.public_key.key_size <= MAX_RSA_BITS:
             return None

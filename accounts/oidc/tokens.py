@@ -95,7 +95,7 @@ def _opened(token: str, find_key: KeyFinder, types: tuple[str, ...]) -> tuple[Ma
     if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not _COMPACT.fullmatch(token):
         raise _refused("not-a-token", "it is no signed token")
     header = _header(token)
-    if header.get("alg") not in ALGORITHMS:
+    if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
         raise _refused("wrong-algorithm", "it is not signed in a way that is believed")
     if "crit" in header or "b64" in header:
         raise _refused("critical-header", "it demands something that is not known here")
