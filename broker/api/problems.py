@@ -15,6 +15,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from broker.api.caller import ClockOff
+from broker.api.confirm import offer
 from broker.api.strict_json import BadRequest, WrongType
 from broker.errors import Conflict, Denied, Invalid, NotFound, PosternError, Problem, Throttled, Unavailable
 from broker.policy import Reason
@@ -75,6 +76,8 @@ def answer_for(request: HttpRequest, error: Any) -> HttpResponse:
         ]
         if reasons[0] in _SIGN_IN:
             return problem(request, 401, "sign in", error.message, error.hint or _SIGN_IN_HINT, **more)
+        if ways := offer(request, error.denial):
+            more["confirm"] = ways
     if isinstance(error, Invalid):
         more["problems"] = [asdict(item) for item in error.problems]
     response = problem(request, status, title, error.message, error.hint, **more)

@@ -180,6 +180,18 @@ class Broker:
         exchange(self.url, "GET", "/healthz", timeout=self.timeout)
 
     def _call(self, method: str, path: tuple[str, ...], query: Mapping[str, object], body: object = None) -> Any:
+        """One call; once more where the person lifts a denial by their second factor."""
+        try:
+            return self._once(method, path, query, body)
+        except Denied as denied:
+            if denied.confirm is None:
+                raise
+            from postern import step_up
+
+            step_up.lift(self, denied, _purpose(method, path, body))
+        return self._once(method, path, query, body)
+
+    def _once(self, method: str, path: tuple[str, ...], query: Mapping[str, object], body: object = None) -> Any:
         address = "/api/v1/" + "/".join(quote(part, safe="") for part in path)
         given = {name: value for name, value in query.items() if value not in (None, "")}
         target = f"{address}?{urlencode(given)}" if given else address
@@ -192,6 +204,18 @@ class Broker:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         return answer_of(self.url, exchange(self.url, method, target, headers=headers, body=data, timeout=self.timeout))
+
+
+def _purpose(method: str, path: tuple[str, ...], body: object) -> str:
+    """What a call is for, as the person is told where they confirm it."""
+    said = body if isinstance(body, dict) else {}
+    match path:
+        case ("certificates", "access"):
+            return f"log in as {said.get('login')} on {said.get('server')}"
+        case ("app-tokens",):
+            return f"get a token for {said.get('app')}"
+        case _:
+            return f"{method} {'/'.join(path)}"
 
 
 def answer_of(url: str, response: Response) -> Any:
@@ -218,7 +242,9 @@ def problem_of(url: str, response: Response) -> CliError:
         case 401:
             return LoginNeeded("not signed in any more", "run: postern login", request_id)
         case 403:
-            return Denied(words or "access denied", hint, _reasons(problem), request_id)
+            ways = problem.get("confirm")
+            confirm = ways if isinstance(ways, dict) else None
+            return Denied(words or "access denied", hint, _reasons(problem), request_id, confirm)
         case 404:
             return Missing(words or "no such thing, or it is not yours", hint, request_id=request_id)
         case 429:
