@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpResponse
 from ninja import Router, Status
 
@@ -23,11 +24,12 @@ from broker.api.schemas import (
     LockList,
     LockMade,
     ResetAnswer,
+    TokenAnswer,
 )
 from broker.documents.duration import parse_duration
 from broker.errors import Invalid, Problem
 from broker.models import Lock
-from broker.services import documents, enrolment, factor_resets, locks, users
+from broker.services import documents, enrolment, factor_resets, locks, scim_tokens, users
 from broker.services.apply import Source, apply
 from broker.services.enact import Outcome
 
@@ -115,6 +117,13 @@ def cancel_reset(request: ApiRequest, name: str) -> HttpResponse:
     """Its link is dead, nothing is lost."""
     factor_resets.cancel_reset(request.auth.origin, request.auth.subject, name)
     return HttpResponse(status=204)
+
+
+@router.post("connectors/{name}/token", response=TokenAnswer, summary="A token for a SCIM client")
+def make_scim_token(request: ApiRequest, name: str) -> dict[str, Any]:
+    """Told once; the one before stops working."""
+    made = scim_tokens.make_token(request.auth.origin, request.auth.subject, name)
+    return {"token": made.token, "made_at": made.made_at, "url": f"{settings.POSTERN.url}/scim/v2"}
 
 
 @router.post("servers/{name}/enroll", response=EnrollAnswer, summary="The script by which a server comes to trust us")

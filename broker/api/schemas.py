@@ -338,6 +338,12 @@ class EnrollBody(Body):
     host_key: Annotated[str, StringConstraints(max_length=8192)] = ""
 
 
+class TokenAnswer(Schema):
+    token: str
+    made_at: datetime
+    url: str
+
+
 class EnrollAnswer(Schema):
     script: str
     expires_at: str

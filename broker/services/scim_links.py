@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from accounts import connectors
-from accounts.models import Connector, Identity, LoginSession
+from accounts.models import Connector, Identity
 from accounts.services import identities
-from accounts.services.login_sessions import ended_events
-from broker.audit.connector_event import IdentityUnlinked
-from broker.audit.log import record
+from accounts.services.unlinking import take_off
 from broker.errors import Conflict, Invalid, Unavailable
 from broker.policy.claims import Outcome
 from broker.services.scim_tokens import ScimClient
@@ -63,8 +61,4 @@ def _unlink(client: ScimClient, row: Identity, had: dict[str, Any]) -> None:
     """That account is not theirs any more: nobody comes in by it, and who did is out."""
     old = Identity.objects.filter(user=row.user, issuer=had["issuer"], subject=had["subject"])
     for identity in old.select_related("connector"):
-        via = LoginSession.objects.filter(user=row.user, ended_at=None, via=identity.connector.source)
-        ended = ended_events(via.select_related("user"), "identity-unlinked")
-        identity.delete()
-        about = {"connector": identity.connector.name, "subject": identity.subject}
-        record(client.origin, IdentityUnlinked(id=str(row.user_id), label=row.user.username, **about), *ended)  # type: ignore[arg-type]
+        take_off(client.origin, row.user, identity)

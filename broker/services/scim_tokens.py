@@ -14,16 +14,14 @@ from django.utils import timezone
 from accounts import connectors
 from accounts.models import Connector
 from accounts.throttle import Door, pay
-from broker import live as live_state
 from broker.audit.connector_event import ConnectorTokenMade, ConnectorTokenRefused
 from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.documents import ScimSpec
 from broker.errors import Conflict, Invalid, PosternError, Unavailable
 from broker.policy import Subject
-from broker.services.administrators import NEEDED
 from broker.services.decisions import require
-from broker.services.delegation import actions_now, refusal
+from broker.services.delegation import only_full_administrators
 from broker.tokens import digest, new_token
 
 PREFIX = "ptn_scim_"
@@ -63,8 +61,7 @@ def make_token(origin: Origin, subject: Subject | None, name: str) -> Made:
     Conflict.
     """
     require(origin, subject, "connector.update", name)
-    if not actions_now(live_state.current(), origin, subject) >= NEEDED:
-        raise refusal(origin, subject, "connector.update", name, "it would let you say who is in which group")
+    only_full_administrators(origin, subject, "connector.update", name)
     token, now = new_token(PREFIX), timezone.now()
     with transaction.atomic():
         row = Connector.objects.select_for_update().get(pk=connectors.named(name).pk)

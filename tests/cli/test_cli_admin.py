@@ -433,6 +433,18 @@ def test_invite_prints_the_link_first(postern: Postern, alice: Session, broker: 
     assert postern("admin", "users", "invite", "bob").out.splitlines()[0] == "https://b/invite/x"
 
 
+def test_a_scim_token_needs_a_yes_and_stands_alone_on_stdout(
+    postern: Postern, alice: Session, broker: BrokerDouble
+) -> None:
+    answer = {"token": "ptn_scim_x", "made_at": iso(0), "url": "http://broker/scim/v2"}
+    broker.answers["POST /api/v1/admin/connectors/okta/token"] = (200, answer)
+    assert postern_process("admin", "scim-token", "okta").code == 2
+    assert broker.asked == []
+    ran = postern("admin", "scim-token", "okta", "--yes")
+    assert (ran.code, ran.out) == (0, "ptn_scim_x\n")
+    assert "http://broker/scim/v2" in ran.err
+
+
 def test_enroll_prints_the_script_alone_to_stdout(
     postern: Postern, alice: Session, broker: BrokerDouble, tmp_path: Path
 ) -> None:

@@ -12,10 +12,11 @@ from django.db import transaction
 from django.http import HttpResponse
 
 from accounts import cookies
-from accounts.models import LoginSession
+from accounts.models import Connector, LoginSession
 from accounts.services import confirmations
 from broker import live
 from broker.api.urls import api
+from broker.documents import ScimSpec, to_document
 from broker.models import AuditEvent, Lock
 from broker.services.authorities import ensure_authorities
 from tests.broker.cast import PUBLIC_KEY, Cast, client, signed_in
@@ -64,6 +65,7 @@ def test_every_call_has_a_row_and_every_row_a_call(db: None) -> None:
 def test_everybody_gets_the_answer_of_the_table(cast: Cast, row: dict[str, Any]) -> None:
     """R03, R01, X07: each actor in a world of their own; a refusal is problem details and changes nothing."""
     ensure_authorities()
+    Connector.objects.create(kind="scim", name="okta", document=to_document(ScimSpec("okta")))
     lock = Lock.objects.create(target_kind="login", target_id="x", target_name="x", reason="r")
     browser = signed_in(cast.adam.user, LoginSession.Kind.BROWSER)
     words = {"KEY": PUBLIC_KEY, "BOB_SESSION": str(cast.bob.session.pk), "LOCK": str(lock.pk), "COOKIE": browser.token}
