@@ -31,6 +31,10 @@ class Link:
     expires_at: datetime
 
 
+class NotYet(NotFound):
+    """The link belongs to a reset that waits."""
+
+
 @transaction.atomic
 def invite_user(
     origin: Origin, user: User, purpose: Invite.Purpose = Invite.Purpose.ENROL, *, reset: FactorReset | None = None
@@ -83,8 +87,7 @@ def open_invite(token: str) -> Invite:
     if invite is None:
         raise NotFound("this link is not valid any more", "links work once, for a short time: ask for a new one")
     if invite.reset and invite.reset.outcome == FactorReset.Outcome.PENDING and not carry_out_due(invite.user):
-        at = f"{invite.reset.due_at:%H:%M} UTC"
-        raise NotFound("this link does not work yet", f"it does from {at} on, or when a second administrator approves")
+        raise NotYet("this link does not work yet", "it does once the reset is approved or its time has come")
     return invite
 
 

@@ -17,7 +17,7 @@ from accounts.models import SignIn, TotpDevice
 from accounts.requests import Request
 from accounts.services import sign_in as service
 from accounts.services.guessing import Wrong
-from accounts.services.invites import accept_invite, open_invite
+from accounts.services.invites import NotYet, accept_invite, open_invite
 from accounts.services.sign_in import Step
 from accounts.views.answers import again
 from accounts.views.steps import at_step, begin, to_next_step
@@ -39,7 +39,7 @@ def invite(request: Request, token: str) -> HttpResponse:
             context = {"user": found.user, "expires_at": found.expires_at, "purpose": found.purpose}
             response = render(request, "accounts/invite.html", context)
     except NotFound as error:
-        response = render(request, "accounts/invite_over.html", {"text": error.message, "hint": error.hint}, status=404)
+        response = render(request, "accounts/invite_over.html", {"early": isinstance(error, NotYet)}, status=404)
     response.headers["Referrer-Policy"] = "strict-origin"  # the token stays out of Referer, the Origin check works
     return response
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from accounts.services import notices
 from broker.models import Enrolment, Launch
 
 KEEP = timedelta(days=30)
@@ -13,8 +14,9 @@ KEEP = timedelta(days=30)
 
 
 def drop_stale() -> int:
-    """Remove launch codes that ran out and enrolments long over; answers how many rows went."""
+    """Remove launch codes that ran out, enrolments and notices long over; answers how many of the first two went."""
     now = timezone.now()
     launches, _ = Launch.objects.filter(expires_at__lt=now).delete()
     enrolments, _ = Enrolment.objects.filter(expires_at__lt=now - KEEP).delete()
+    notices.drop_old()
     return launches + enrolments
