@@ -117,7 +117,10 @@ OTP_WEBAUTHN_CREDENTIAL_MODEL = "accounts.Passkey"
 OTP_WEBAUTHN_RP_ID = POSTERN.host
 OTP_WEBAUTHN_RP_NAME = POSTERN.name
 OTP_WEBAUTHN_ALLOWED_ORIGINS = [POSTERN.url]
-SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # names are unique by their key (accounts.names)
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # names are unique by their key (accounts.names)
+    "otp_webauthn.E031",  # plain http is taken for *.localhost alone (broker.environment), which browsers trust
+]
 AUTHENTICATION_BACKENDS: list[str] = []  # sign-in is ours (accounts.authenticators): no backend may let anyone in
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
