@@ -42,6 +42,11 @@ def unlink(origin: Origin, user: User, identity_id: UUID, keep: LoginSession | N
         raise Conflict("what keeps this account from elsewhere stays connected", "ask an administrator")
     if not has_other_way(user, identity):
         raise Conflict("this is the only way you can sign in", "ask an administrator for another one first")
+    return take_off(origin, user, identity, keep)
+
+
+def take_off(origin: Origin, user: User, identity: Identity, keep: LoginSession | None = None) -> str:
+    """The same without asking whether the user can still come in. Call it in a transaction."""
     connector, source = identity.connector.name, identity.connector.source
     subject = identity.subject
     identity.delete()

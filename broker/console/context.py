@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from accounts.services.notices import unseen
 from broker.console.desk import Desk, desk
+from broker.console.queries.connectors import troubles
 
 # (heading, ((label, address, icon, the action that opens it or none), …))
 _NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
@@ -29,6 +30,7 @@ _NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("Roles", "/console/roles", "role", "role.list"),
             ("Apps", "/console/apps", "app", "app.list"),
             ("Servers", "/console/servers", "server", "server.list"),
+            ("Connectors", "/console/connectors", "key", "connector.list"),
             ("Locks", "/console/locks", "lock", "lock.list"),
             ("Why?", "/console/why", "question", "role.read"),
         ),
@@ -37,7 +39,7 @@ _NAVIGATION: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """`me` and `nav` for base.html; empty for a page that nobody is signed in on."""
+    """`me`, `nav` and `troubles` for base.html; empty for a page that nobody is signed in on."""
     session = getattr(request, "login_session", None)
     if session is None:
         return {"me": {}, "nav": []}
@@ -45,6 +47,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "me": {"name": session.user.username, "full_name": session.user.full_name, "unseen": unseen(session.user)},
         "nav": list(_navigation(request.path, at)) if at.subject else [],
+        "troubles": troubles() if at.may("connector.list") else [],
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.urls import reverse
 
+_PAGES = {"oidc": "connector", "ldap": "connector", "scim": "connector"}
+
 
 def user_url(name: str) -> str:
     """The page of a user."""
@@ -16,5 +18,10 @@ def group_url(name: str) -> str:
 
 
 def page_url(kind: str, name: str) -> str:
-    """The page of a role, app or server."""
-    return reverse(f"console:{kind}", kwargs={"name": name})
+    """The page of a role, app, server or connector."""
+    return reverse(f"console:{_PAGES.get(kind, kind)}", kwargs={"name": name})
+
+
+def list_url(kind: str) -> str:
+    """The list of all of that kind."""
+    return reverse(f"console:{_PAGES.get(kind, kind)}s")

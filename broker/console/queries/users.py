@@ -10,8 +10,9 @@ from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Sub
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.models import Invite, LoginSession, Membership, TotpDevice, User
+from accounts.models import Identity, Invite, LoginSession, Membership, Passkey, TotpDevice, User
 from accounts.names import name_key
+from accounts.services.unlinking import SIGNS_IN
 from broker.errors import NotFound
 from broker.models import Binding
 
@@ -23,8 +24,9 @@ STATES = (
     ("disabled", "disabled"),
 )
 COLUMNS = {"name": "username_key", "created": "created_at", "seen": "last_seen"}
-_UNUSABLE = "!"  # how Django marks a password that no one can give
-_NO_PASSWORD = Q(password="") | Q(password__startswith=_UNUSABLE)
+UNUSABLE = "!"  # how Django marks a password that no one can give
+NO_PASSWORD = Q(password="") | Q(password__startswith=UNUSABLE)
+_NO_WAY_IN = NO_PASSWORD & Q(is_known_elsewhere=False)
 
 
 def users(text: str = "", state: str = "", group: str = "") -> QuerySet[User]:
@@ -53,7 +55,7 @@ def state_of(user: Any) -> str:
         return "disabled"
     if user.kind == User.Kind.MACHINE:
         return "active"
-    if not user.password or not user.has_usable_password():
+    if not user.is_known_elsewhere and (not user.password or not user.has_usable_password()):
         return "invited" if user.is_invited else "pending"
     return "active" if user.has_factor else "no-mfa"
 
@@ -65,7 +67,11 @@ def _marked(rows: QuerySet[User]) -> QuerySet[User]:
     seen = LoginSession.objects.filter(user=mine).order_by("-last_seen_at").values("last_seen_at")[:1]
     groups = Membership.objects.select_related("group").order_by("group__name_key", "source")
     return rows.annotate(
-        has_factor=Exists(TotpDevice.objects.filter(user=mine, confirmed=True)),
+        has_factor=Exists(TotpDevice.objects.filter(user=mine, confirmed=True))
+        | Exists(Passkey.objects.filter(user=mine, confirmed=True)),
+        is_known_elsewhere=Exists(
+            Identity.objects.filter(user=mine, connector__enabled=True, connector__kind__in=SIGNS_IN)
+        ),
         is_invited=Exists(Invite.objects.filter(user=mine, used_at=None, expires_at__gt=now)),
         last_seen=Subquery(seen),
         live_sessions=Subquery(live),
@@ -78,14 +84,14 @@ def _in_state(state: str) -> Q:
         case "disabled":
             return Q(disabled_at__isnull=False)
         case "invited":
-            return person & _NO_PASSWORD & Q(is_invited=True)
+            return person & _NO_WAY_IN & Q(is_invited=True)
         case "pending":
-            return person & _NO_PASSWORD & Q(is_invited=False)
+            return person & _NO_WAY_IN & Q(is_invited=False)
         case "no-mfa":
-            return person & ~_NO_PASSWORD & Q(has_factor=False)
+            return person & ~_NO_WAY_IN & Q(has_factor=False)
         case "active":
             machine = Q(disabled_at=None, kind=User.Kind.MACHINE)
-            return machine | (person & ~_NO_PASSWORD & Q(has_factor=True))
+            return machine | (person & ~_NO_WAY_IN & Q(has_factor=True))
     return Q()
 
 

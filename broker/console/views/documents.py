@@ -9,15 +9,15 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 
 from accounts.requests import SignedInRequest
 from broker.console import forms
 from broker.console.changing import confirm_page, confirmed, done, ends
 from broker.console.desk import desk
-from broker.console.links import page_url
+from broker.console.links import list_url, page_url
 from broker.console.yaml_text import version_of, yaml_of
 from broker.documents import Spec, parse_text
+from broker.documents.secret import SECRET_FIELDS
 from broker.errors import Conflict, Invalid, NotFound, Problem
 from broker.services.documents import delete_document, read_document, save_document
 from broker.services.enact import Outcome
@@ -42,22 +42,28 @@ def edit_document(request: SignedInRequest, kind: str, name: str) -> HttpRespons
 
 def new_document(request: SignedInRequest, kind: str, template: str) -> HttpResponse:
     """Write a new document as YAML, beginning with a template."""
-    back = reverse(f"console:{kind}s")
+    back = list_url(kind)
     return _editor(request, kind, "", {"text": template}, f"New {kind}", back)
 
 
-def remove_document(request: SignedInRequest, kind: str, name: str, costs: Sequence[str]) -> HttpResponse:
+def remove_document(
+    request: SignedInRequest,
+    kind: str,
+    name: str,
+    costs: Sequence[str],
+    text: str = "The document stays in the audit log, from where it can be copied back.",
+) -> HttpResponse:
     """Ask, naming what is cut; then remove."""
     subject = desk(request).subject
     if confirmed(request):
         outcome = delete_document(request.origin, subject, kind, name)
         messages.success(request, done(f"{kind} {name} was deleted", outcome.ends_sessions))
-        return redirect(reverse(f"console:{kind}s"))
+        return redirect(list_url(kind))
     outcome = delete_document(request.origin, subject, kind, name, dry_run=True)
     return confirm_page(
         request,
         title=f"Delete {kind} {name}?",
-        text="The document stays in the audit log, from where it can be copied back.",
+        text=text,
         label=f"Delete {name}",
         back=page_url(kind, name),
         costs=[ends(outcome.ends_sessions), *costs],
@@ -133,10 +139,15 @@ def _refused(error: Invalid | Conflict | NotFound, text: str) -> Refused:
     lines = text.splitlines()
     return Refused(
         tuple(
-            (problem, lines[problem.line - 1].strip()[:160] if 0 < problem.line <= len(lines) else "")
+            (problem, _quoted(lines[problem.line - 1]) if 0 < problem.line <= len(lines) else "")
             for problem in problems or [Problem(error.message, hint=error.hint)]
         )
     )
+
+
+def _quoted(line: str) -> str:
+    """A line of a document, without what may be a secret."""
+    return "" if any(key in line for key in SECRET_FIELDS.values()) else line.strip()[:160]
 
 
 def _said(kind: str, name: str, outcome: Outcome) -> str:

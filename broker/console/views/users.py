@@ -19,6 +19,7 @@ from broker.console.desk import desk
 from broker.console.entry import WRITE, console_page
 from broker.console.links import user_url
 from broker.console.queries import access, events, users
+from broker.console.queries.identities import identities_of
 from broker.documents import UserSpec, parse_mapping
 from broker.errors import Conflict
 from broker.services.documents import read_document, save_document
@@ -54,6 +55,7 @@ def user_page(request: SignedInRequest, name: str) -> HttpResponse:
     context: dict[str, Any] = {
         "user": user,
         "state": users.state_of(user),
+        "identities": identities_of(user),
         "is_me": user.pk == request.user.pk,
         "is_person": user.kind == User.Kind.PERSON,
         "may_update": at.may("user.update", user.username),

@@ -20,12 +20,12 @@ WEIGHT = 95_000
 """Bytes of a page at most; the style sheets, scripts and htmx that come with it weigh 105 KB at first, then nothing."""
 
 PAGES = [
-    # who, page, queries at most: signing in, catching up with the feed and deciding take five
+    # who, page, queries at most: signing in, the feed, deciding, notices and connectors in trouble take up to seven
     ("alice", "/", 6),
     ("adam", "/search?q=more", 12),
     ("adam", "/console/users", 9),
     ("adam", "/console/users?state=active&group=ops&sort=-seen", 9),
-    ("adam", "/console/users/alice", 13),
+    ("adam", "/console/users/alice", 14),
     ("adam", "/console/groups", 7),
     ("adam", "/console/groups/ops", 10),
     ("adam", "/console/roles", 7),
@@ -36,7 +36,7 @@ PAGES = [
     ("adam", "/console/servers/db-1", 9),
     ("adam", "/console/locks", 8),
     ("adam", "/console/sessions", 8),
-    ("adam", "/console/login-sessions", 7),
+    ("adam", "/console/login-sessions", 8),
     ("audrey", "/console/events", 12),
     ("audrey", "/console/events?q=person-00001", 12),
 ]
