@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 WINDOW = 60
 """Seconds that a proof's `iat` may be away from our clock, either way."""
 MAX_LENGTH = 8000
+CACHED = 1024
 _PROOF = re.compile(r"([A-Za-z0-9_-]{1,1000})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})")
 _COORDINATE = re.compile(r"[A-Za-z0-9_-]{43}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.~-]{22,128}")
@@ -88,14 +89,16 @@ def check(text: str, asked: Asked, now: float, *, thumbprint: str = "", token: s
     if not text:
         return BadProof(Flaw.MISSING)
     parts = _PROOF.fullmatch(text) if len(text) <= MAX_LENGTH else None
-    header, claims = (_mapping(parts[1]), _mapping(parts[2])) if parts else (None, None)
-    if parts is None or header is None or claims is None:
+    if parts is None:
         return BadProof(Flaw.UNREADABLE)
-    if header.keys() != {"typ", "alg", "jwk"} or header["typ"] != "dpop+jwt" or header["alg"] != "ES256":
-        return BadProof(Flaw.HEADER)
-    key = _key_in(header["jwk"])
-    if key is None or (thumbprint and not hmac.compare_digest(key.thumbprint, thumbprint)):
+    key = _key_in(parts[1])
+    if isinstance(key, Flaw):
+        return BadProof(key)
+    if thumbprint and not hmac.compare_digest(key.thumbprint, thumbprint):
         return BadProof(Flaw.KEY)
+    claims = _mapping(parts[2])
+    if claims is None:
+        return BadProof(Flaw.UNREADABLE)
     if flaw := _flaw_in(claims, asked, token):
         return BadProof(flaw)
     if not _signed(key, parts):
@@ -118,7 +121,7 @@ def clock_words(off: int) -> str:
 
 def _mapping(part: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(_decoded(part))
+        value = json.loads(_decoded(part).decode())
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -141,31 +144,34 @@ class _Key:
     thumbprint: str
 
 
-def _key_in(jwk: Any) -> _Key | None:
-    """The public P-256 key in a JWK of exactly the members that make its thumbprint: no private one, no more."""
-    if not isinstance(jwk, dict) or jwk.keys() != {"kty", "crv", "x", "y"}:
-        return None
-    x, y = jwk["x"], jwk["y"]
-    if jwk["kty"] != "EC" or jwk["crv"] != "P-256" or not isinstance(x, str) or not isinstance(y, str):
-        return None
-    return _key(x, y)
-
-
-@lru_cache(maxsize=4096)
-def _key(x: str, y: str) -> _Key | None:
-    if not _COORDINATE.fullmatch(x) or not _COORDINATE.fullmatch(y):
-        return None
-    if _encoded(_decoded(x)) != x or _encoded(_decoded(y)) != y:
-        return None  # bits that say nothing: one key would have several thumbprints
-    numbers = EllipticCurvePublicNumbers(
-        int.from_bytes(_decoded(x), "big"), int.from_bytes(_decoded(y), "big"), SECP256R1()
-    )
+@lru_cache(maxsize=CACHED)
+def _key_in(header: str) -> _Key | Flaw:
+    """The key in a proof's header. A CLI sends the same header each time, so what is in it is remembered."""
+    said = _mapping(header)
+    if said is None:
+        return Flaw.UNREADABLE
+    if said.keys() != {"typ", "alg", "jwk"} or said["typ"] != "dpop+jwt" or said["alg"] != "ES256":
+        return Flaw.HEADER
+    jwk = said["jwk"]
+    if not isinstance(jwk, dict) or jwk.keys() != {"kty", "crv", "x", "y"}:  # what makes the thumbprint: none private
+        return Flaw.KEY
+    x, y = _coordinate(jwk["x"]), _coordinate(jwk["y"])
+    if jwk["kty"] != "EC" or jwk["crv"] != "P-256" or x is None or y is None:
+        return Flaw.KEY
     try:
-        public = numbers.public_key()
+        public = EllipticCurvePublicNumbers(x, y, SECP256R1()).public_key()
     except ValueError:
-        return None  # no point of the curve
-    canonical = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
+        return Flaw.KEY  # no point of the curve
+    canonical = json.dumps(jwk, sort_keys=True, separators=(",", ":"))
     return _Key(public, _encoded(hashlib.sha256(canonical.encode()).digest()))
+
+
+def _coordinate(given: Any) -> int | None:
+    """The number, in its one spelling: with bits that say nothing one key would have several thumbprints."""
+    if not isinstance(given, str) or not _COORDINATE.fullmatch(given):
+        return None
+    data = _decoded(given)
+    return int.from_bytes(data, "big") if _encoded(data) == given else None
 
 
 def _signed(key: _Key, parts: re.Match[str]) -> bool:
@@ -185,7 +191,8 @@ def _flaw_in(claims: dict[str, Any], asked: Asked, token: str) -> Flaw | None:
     """What is wrong with the claims, the clock left out; None if nothing is."""
     if claims.get("htm") != asked.method:
         return Flaw.METHOD
-    if not _is_address(claims.get("htu"), asked):
+    address = claims.get("htu")
+    if not isinstance(address, str) or not _is_address(address, asked):
         return Flaw.ADDRESS
     if token and not _is_hash_of(claims.get("ath"), token):
         return Flaw.TOKEN
@@ -201,9 +208,10 @@ def _is_hash_of(given: Any, token: str) -> bool:
     return isinstance(given, str) and hmac.compare_digest(given.encode(), wanted.encode())
 
 
-def _is_address(given: Any, asked: Asked) -> bool:
+@lru_cache(maxsize=CACHED)
+def _is_address(given: str, asked: Asked) -> bool:
     """Whether `htu` names the broker's own address and this path, in whatever spelling; a query has no place in it."""
-    if not isinstance(given, str) or not _ADDRESS.fullmatch(given) or "?" in given or "#" in given:
+    if not _ADDRESS.fullmatch(given) or "?" in given or "#" in given:
         return False
     try:
         parts, ours = urlsplit(given), urlsplit(asked.broker)

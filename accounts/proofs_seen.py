@@ -6,19 +6,15 @@ good for one method, address and token, for two minutes at most.
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
 
-import redis
-from django.conf import settings
-
 from accounts.dpop import WINDOW, Proof
+from broker import valkey
 
 KEEP = 2 * WINDOW + 1
 """Seconds a proof is remembered: from the first to the last moment at which its `iat` is good."""
-PATIENCE = 0.2
 REST = 5.0
 """Seconds that Valkey is left alone after it failed."""
 log = logging.getLogger(__name__)
@@ -54,25 +50,19 @@ def first_use(proof: Proof, now: float) -> bool:
     return _memory.first_use(key, now) and _first_use_anywhere(key)
 
 
-@functools.cache
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.POSTERN.redis,
-        socket_timeout=PATIENCE,
-        socket_connect_timeout=PATIENCE,
-        retry=None,
-        health_check_interval=0,
-    )
-
-
 def _first_use_anywhere(key: str) -> bool:
     """Whether no process noted this one; True while nobody can be asked."""
     global _shared_again_at
     if time.monotonic() < _shared_again_at:
         return True
+    note = ("SET", f"postern:proof:{key}", "", "NX", "EX", KEEP)
     try:
-        return bool(_client().set(f"postern:proof:{key}", b"", nx=True, ex=KEEP))
-    except (redis.RedisError, OSError) as error:
+        return valkey.ask(*note) is not None
+    except valkey.Failures:
+        pass  # a connection that was closed while idle, or more
+    try:
+        valkey.ask(*note)
+    except valkey.Failures as error:
         _shared_again_at = time.monotonic() + REST
         log.warning("proofs are remembered by this process alone for %d s: %s", REST, type(error).__name__)
-        return True
+    return True  # the first try may have noted it before it failed

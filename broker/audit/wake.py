@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import time
 from collections.abc import Iterator
 
-import redis
-from django.conf import settings
+from broker import valkey
 
 CHANNEL = "postern:feed"
 TELL_EVERY = 60.0
@@ -17,18 +15,11 @@ log = logging.getLogger(__name__)
 _told_at = -TELL_EVERY
 
 
-@functools.cache
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.POSTERN.redis, socket_timeout=0.2, socket_connect_timeout=0.2, retry=None, health_check_interval=0
-    )
-
-
 def followers(seq: int) -> None:
     """Tell all followers that the log now reaches `seq`."""
     try:
-        _client().publish(CHANNEL, str(seq))
-    except (redis.RedisError, OSError) as error:
+        valkey.tell("PUBLISH", CHANNEL, seq)
+    except valkey.Failures as error:
         _tell(type(error).__name__)
 
 
