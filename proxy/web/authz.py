@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from urllib.parse import quote
 
@@ -239,16 +239,24 @@ class Authz:
         confirm = ""
         if denial.confirmable and who.access and who.access.credential == "cookie":
             if question.is_page:
-                return self._to_confirm(question, app, cookies, denial)
+                return self._to_new_session(question, app, cookies, attempt, denial)
             confirm = self._env.url + confirm_path(launch_path(app.name, asked=True), denial)
         told = _in_words(question, attempt, denial, 403, confirm)
         return answer_head(403, [*_reasons(denial), *told, *_user(who)]) + _END
 
-    def _to_confirm(self, question: Question, app: LiveApp, cookies: Cookies, denial: Denial) -> bytes:
-        """A page that only wants the second factor anew: the person gives it, and comes back in a new app session."""
+    def _to_new_session(
+        self, question: Question, app: LiveApp, cookies: Cookies, attempt: Attempt, denial: Denial
+    ) -> bytes:
+        """A page that only wants the second factor anew: the person gives it, and comes back in a new app session.
+
+        Who has just given it is not asked again: this session began without it, a new one may begin with it.
+        """
         launch, state = _launch(question, app, cookies)
-        location = self._env.url + confirm_path(f"{launch}&asked=1", denial)
-        return answer_head(401, [*_reasons(denial), ("X-Postern-Location", location), state]) + _END
+        if denial.reasons[0] is Reason.MFA_SPENT and self._live.decide(replace(attempt, access=None)).permitted:
+            path = launch
+        else:
+            path = confirm_path(f"{launch}&asked=1", denial)
+        return answer_head(401, [*_reasons(denial), ("X-Postern-Location", self._env.url + path), state]) + _END
 
     def _to_sign_in(
         self, question: Question, app: LiveApp, cookies: Cookies, attempt: Attempt, denial: Denial
