@@ -20,10 +20,10 @@ HOST = "wiki.postern.localhost"
 class Seeded:
     """A running installation with sessions to use; `end(number)` takes one away and tells when that was committed."""
 
-    def __init__(self, product: Product, uri: str, count: int) -> None:
+    def __init__(self, product: Product, uri: str, count: int, *more: str, seed: str = "bench._web_seed") -> None:
         self.product = product
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench._web_seed", uri, str(count)],
+            [sys.executable, "-m", seed, uri, str(count), *more],
             cwd=ROOT,
             env=product.environ,
             stdin=subprocess.PIPE,

@@ -38,7 +38,7 @@ def main() -> int:
     from accounts.services.login_sessions import end_login_session
     from broker.audit.origin import system
 
-    logins, cookies = _seed(sys.argv[1], int(sys.argv[2]))
+    logins, cookies = seed(sys.argv[1], int(sys.argv[2]))
     print(json.dumps(cookies), flush=True)
     for line in sys.stdin:
         at: list[float] = []
@@ -49,7 +49,8 @@ def main() -> int:
     return 0
 
 
-def _seed(uri: str, count: int) -> tuple[list[Any], list[str]]:
+def seed(uri: str, count: int) -> tuple[list[Any], list[str]]:
+    """The app, the people, and their login sessions with the cookies of their app sessions."""
     from django.db import transaction
     from django.utils import timezone
 

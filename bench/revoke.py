@@ -44,14 +44,15 @@ def _p99(environ: dict[str, str]) -> float:
         seeded = Seeded(product, echo.uri, SOCKETS + BUSY)
         try:
             with contextlib.ExitStack() as stack:
-                sockets = [stack.enter_context(_websocket(seeded, number)) for number in range(SOCKETS)]
-                stack.enter_context(_busy(seeded))
-                return percentile([_cut(seeded, number, sockets[number]) for number in range(SOCKETS)], 0.99)
+                sockets = [stack.enter_context(websocket(seeded, number)) for number in range(SOCKETS)]
+                stack.enter_context(busy(seeded))
+                return percentile([cut(seeded, number, sockets[number]) for number in range(SOCKETS)], 0.99)
         finally:
             seeded.close()
 
 
-def _websocket(seeded: Seeded, number: int) -> ClientConnection:
+def websocket(seeded: Seeded, number: int) -> ClientConnection:
+    """A WebSocket of that person's, open."""
     port = seeded.product.port
     ws: ClientConnection = connect(
         f"ws://{HOST}:{port}/ws",
@@ -67,7 +68,7 @@ def _websocket(seeded: Seeded, number: int) -> ClientConnection:
     return ws
 
 
-def _cut(seeded: Seeded, number: int, ws: ClientConnection) -> float:
+def cut(seeded: Seeded, number: int, ws: ClientConnection) -> float:
     """Milliseconds until this person has nothing any more."""
     ends: list[float] = []
 
@@ -94,7 +95,7 @@ def _cut(seeded: Seeded, number: int, ws: ClientConnection) -> float:
 
 
 @contextlib.contextmanager
-def _busy(seeded: Seeded) -> Iterator[None]:
+def busy(seeded: Seeded) -> Iterator[None]:
     """People at work meanwhile, each on a connection of their own."""
     done = threading.Event()
 

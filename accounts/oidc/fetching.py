@@ -29,6 +29,10 @@ class TooLarge(httpx2.TransportError):
     """An answer of more than MAX_BYTES."""
 
 
+class Compressed(httpx2.TransportError):
+    """An answer that must be unpacked, though we asked for one that need not."""
+
+
 class ProviderTransport(httpx2.BaseTransport):
     """One connection per request. `ca` is PEM: the only authorities then; empty: those of the system."""
 
@@ -44,6 +48,8 @@ class ProviderTransport(httpx2.BaseTransport):
                 httpcore2.ConnectionPool(ssl_context=self._tls, network_backend=network) as pool,
                 pool.stream(request.method, str(request.url), headers=request.headers.raw, content=body) as answer,
             ):
+                if any(name.lower() == b"content-encoding" and value != b"identity" for name, value in answer.headers):
+                    raise Compressed("not asked for")  # a little of it may become very much
                 content = b"".join(_bounded(answer.iter_stream()))
         except (httpcore2.TimeoutException, TimeoutError) as error:
             raise httpx2.TimeoutException(str(error)) from error
@@ -119,6 +125,8 @@ def conversation(what: str) -> Iterator[None]:
         yield
     except httpx2.TimeoutException:
         raise ProviderFailed("provider-slow", f"the provider's {what} did not answer in time", AGAIN) from None
+    except Compressed:
+        raise ProviderFailed("compressed", f"the provider's {what} answered with compressed text", WRONG) from None
     except TooLarge:
         raise ProviderFailed("answer-too-large", f"the provider's {what} answered with too much", WRONG) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:

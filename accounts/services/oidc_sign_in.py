@@ -7,10 +7,11 @@ browser that began and for what was begun. Nothing is held open while a provider
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import connectors
@@ -100,10 +101,9 @@ def begin_sign_in(origin: Origin, name: str, next: str, browser: str) -> Begun:
 
 def begin_confirm(origin: Origin, name: str, session: LoginSession, next: str, browser: str) -> Begun:
     """Send a browser off to give the second factor there. Raises NotFound if that is no way for this session's user."""
-    connector = {connector.name: connector for connector in confirming(session)}.get(name)
-    if connector is None:
+    if name not in dict(confirming(session)):
         raise NotFound("this provider cannot confirm that it is you", "give your second factor here instead")
-    return _begin(connector, Purpose.CONFIRM, session, next, browser, anew=True)
+    return _begin(_usable(name), Purpose.CONFIRM, session, next, browser, anew=True)
 
 
 def begin_link(origin: Origin, name: str, session: LoginSession, browser: str) -> Begun:
@@ -122,17 +122,20 @@ def begin_test(origin: Origin, connector: Connector, login_session: LoginSession
 
 def choices() -> list[tuple[str, str]]:
     """The providers that the sign-in page offers: (name, what it is called)."""
-    found = []
-    for connector in connectors.enabled(Connector.Kind.OIDC):
-        with contextlib.suppress(Invalid):  # a damaged document must not close the page that local sign-in is on
-            found.append((connector.name, connectors.oidc_spec(connector).display or connector.name))
-    return found
+    return [(connector.name, spec.display or connector.name) for connector, spec in _readable(Connector.objects.all())]
 
 
-def confirming(session: LoginSession) -> list[Connector]:
-    """The providers at which this session's user can give a second factor that counts here."""
-    theirs = Connector.objects.filter(kind=Connector.Kind.OIDC, enabled=True, identities__user=session.user).distinct()
-    return [connector for connector in theirs if connectors.oidc_spec(connector).second_factor is not None]
+def confirming(session: LoginSession) -> list[tuple[str, str]]:
+    """The providers at which this session's user can give a second factor that counts here: (name, display)."""
+    theirs = _readable(Connector.objects.filter(identities__user=session.user).distinct())
+    return [(one.name, spec.display or one.name) for one, spec in theirs if spec.second_factor is not None]
+
+
+def _readable(rows: QuerySet[Connector]) -> Iterator[tuple[Connector, OidcSpec]]:
+    """The providers that are switched on. A damaged document must not close the pages that local sign-in is on."""
+    for connector in rows.filter(kind=Connector.Kind.OIDC, enabled=True):
+        with contextlib.suppress(Invalid):
+            yield connector, connectors.oidc_spec(connector)
 
 
 def _begin(

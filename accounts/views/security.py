@@ -19,6 +19,7 @@ from accounts.guards import freshly_confirmed, signed_in
 from accounts.requests import SignedInRequest
 from accounts.services.factors import device_to_enrol, enrol_totp, make_recovery_codes, remove_totp
 from accounts.services.guessing import Wrong
+from accounts.services.oidc_sign_in import confirming
 from accounts.services.passwords import change_password
 from accounts.services.step_up import confirm_with_passkey, confirm_with_recovery_code, confirm_with_totp
 from accounts.views import second_factor_ways
@@ -53,6 +54,7 @@ def confirm(request: SignedInRequest) -> HttpResponse:
         "way": way,
         "others": [other for other in ways if other != way],
         "own_account": next.startswith("/account"),
+        "providers": [] if need else confirming(request.login_session),
         "add_url": f"/account/passkeys/add?{urlencode({'next': request.get_full_path()})}",
     }
     if request.method != "POST" or way is None:

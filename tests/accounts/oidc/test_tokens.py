@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -228,7 +229,7 @@ def test_a_flood_of_unknown_keys_is_no_flood_at_the_provider(
     op: HostileProvider, corp: Connector, traveller: Traveller
 ) -> None:
     for number in range(10):
-        op.forge = lambda claims, number=number: sign(claims, OTHER_KEY, kid=f"k{number}")
+        op.forge = partial(sign, key=OTHER_KEY, kid=f"k{number}")
         assert_refused(traveller.there_and_back(), "unknown-key")
     assert op.asked.count("/keys") == 1
 
