@@ -46,6 +46,7 @@ def status(request: ApiRequest) -> dict[str, Any]:
             "expires_at": ends_at(session),
             "mfa_at": session.mfa_at,
             "amr": session.amr,
+            "key_thumbprint": session.key_thumbprint,
         },
         "broker": {"url": settings.POSTERN.url, "name": settings.POSTERN.name, "version": VERSION},
     }

@@ -70,7 +70,7 @@ class Named(Body):
 
 
 class SessionAnswer(Schema):
-    """The login session of the caller."""
+    """The login session of the caller; `key_thumbprint` (RFC 7638) is the key that its token is bound to."""
 
     id: UUID
     kind: str
@@ -78,6 +78,46 @@ class SessionAnswer(Schema):
     expires_at: datetime
     mfa_at: datetime | None
     amr: list[str]
+    key_thumbprint: str
+
+
+class MyUseAnswer(Schema):
+    """One use of an app or server that is open."""
+
+    id: UUID
+    protocol: str
+    credential: str
+    resource: str
+    login: str
+    address: str
+    started_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+
+
+class MySessionAnswer(Schema):
+    """One of my sign-ins; `let_in_by` is the browser in which a command line was let in, while that is open."""
+
+    id: UUID
+    kind: str
+    device_name: str
+    address: str
+    last_address: str
+    via: str
+    signed_in_with: str
+    amr: list[str]
+    mfa_at: datetime | None
+    started_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    current: bool
+    let_in_by: UUID | None
+    uses: list[MyUseAnswer]
+
+
+class MySessionPage(Schema):
+    items: list[MySessionAnswer]
+    next: str | None
 
 
 class BrokerAnswer(Schema):

@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
-from broker.api import admin, confirm, credentials, history, me, problems, schemas
+from broker.api import admin, confirm, credentials, history, me, my_sessions, problems, schemas
 from broker.api.caller import CliToken
 from broker.api.strict_json import StrictParser
 from broker.version import VERSION
@@ -49,6 +49,7 @@ api = Api(
 problems.register(api)
 problems.know_fields([name for cls in schemas.Body.__subclasses__() for name in cls.model_fields])
 api.add_router("", me.router)
+api.add_router("", my_sessions.router)
 api.add_router("", credentials.router)
 api.add_router("", confirm.router)
 api.add_router("admin/", history.router)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from postern import names, run
-from postern.commands import admin, apps, cert, confirm, login, ls, ssh, why
+from postern.commands import admin, apps, cert, confirm, login, ls, sessions, ssh, why
 from postern.output import Format
 from postern.run import Run
 from postern.step_up import NO_INPUT
@@ -73,4 +73,5 @@ for part in (login, confirm, ls, ssh, why):
     part.register(app)
 app.add_typer(cert.app, name="cert")
 app.add_typer(apps.app, name="app")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(admin.app, name="admin")

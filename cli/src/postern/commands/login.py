@@ -195,6 +195,7 @@ def status_text(url: str, answer: Mapping[str, Any], now: float | None = None) -
         *((f"Trait {name}", ", ".join(values)) for name, values in sorted((answer.get("traits") or {}).items())),
         ("Signed in with", mfa),
         ("Second factor", output.ago(session.get("mfa_at"), now)),
+        ("Bound to", "this machine's key" if session.get("key_thumbprint") else ""),
         ("Valid until", output.valid_until(session.get("expires_at"), now)),
     ]
     return output.fields([(name, value) for name, value in pairs if value])
