@@ -43,11 +43,12 @@ class Product:
         env: Mapping[str, str] | None = None,
         *,
         demo: bool = False,
+        samples: Sequence[str] = (),
         become: Sequence[str] = (),
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
-        self.demo = demo
+        self.samples = ("--demo", *samples) if demo else tuple(samples)
         self._become = become
         self.lines: list[str] = []
         self.invite_url = ""
@@ -88,7 +89,7 @@ class Product:
         """Start it and wait until it is ready. Raises AssertionError with its output if it does not get there."""
         began = time.monotonic()
         self.lines, self.invite_url, self._arrived = [], "", queue.Queue()
-        argv = [*self._become, sys.executable, "-m", "broker.supervise", *(["--demo"] if self.demo else [])]
+        argv = [*self._become, sys.executable, "-m", "broker.supervise", *self.samples]
         self._process = subprocess.Popen(
             argv,
             cwd=ROOT,
