@@ -164,8 +164,17 @@ async def logout(scope: Scope, form: Values, send: Send) -> None:
     if person:
         now = int(time.time())
         event: dict[str, object] = {"http://schemas.openid.net/event/backchannel-logout": {}}
-        claims = {"iss": ISSUER, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": secrets.token_hex(16)}
-        await asyncio.to_thread(_tell, _sign({**claims, "sub": f"demo-{person}", "sid": sid, "events": event}, "logout+jwt"))
+        claims = {
+            "iss": ISSUER,
+            "aud": CLIENT_ID,
+            "iat": now,
+            "exp": now + 120,
+            "jti": secrets.token_hex(16),
+            "sub": f"demo-{person}",
+            "sid": sid,
+            "events": event,
+        }
+        await asyncio.to_thread(_tell, _sign(claims, "logout+jwt"))
     back = {**_query(scope), **form}.get("post_logout_redirect_uri", "")
     if back.startswith(f"{BROKER}/"):
         await _redirect(send, back, {}, cookie="")
