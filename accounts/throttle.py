@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Throttle
+from accounts import throttle_rows
 from accounts.names import name_key
 from accounts.places import network
+from accounts.throttle_rows import Row
 from broker.errors import Throttled
 
 LONGEST_BLOCK = 900.0
@@ -101,11 +102,11 @@ def pay(keys: Keys) -> Guess:
     """Count a guess under each key before it is checked, in an own transaction. Raises Throttled."""
     now = timezone.now()
     with transaction.atomic(durable=True):
-        rows = _locked(keys)
+        rows = throttle_rows.locked([key for key, _ in keys], now)
         wait = max(_wait(rows[key], budget, now) for key, budget in keys)
         if wait <= 0:
             blocks = tuple(key for key, budget in keys if _count(rows[key], budget, now))
-            Throttle.objects.bulk_update(rows.values(), ["failed_at", "blocks", "blocked_until", "updated_at"])
+            throttle_rows.write(rows.values(), now)
             wait_next = max(_wait(rows[key], budget, now) for key, budget in keys)
             in_a_row = max((rows[key].blocks for key in blocks if not key.startswith("address:")), default=0)
             return Guess(keys, now.timestamp(), blocks, wait_next, in_a_row)
@@ -114,24 +115,18 @@ def pay(keys: Keys) -> Guess:
 
 def pay_back(guess: Guess) -> None:
     """The guess was right: as if it had not been counted. Earlier wrong ones stay counted."""
+    now = timezone.now()
     with transaction.atomic(durable=True):
-        rows = _locked(guess.keys)
+        rows = throttle_rows.locked([key for key, _ in guess.keys], now)
         for key, row in rows.items():
             if guess.at in row.failed_at:
                 row.failed_at.remove(guess.at)
             if key in guess.blocks:
                 row.blocked_until, row.blocks = None, max(0, row.blocks - 1)
-        Throttle.objects.bulk_update(rows.values(), ["failed_at", "blocks", "blocked_until"])
+        throttle_rows.write(rows.values(), now)
 
 
-def _locked(keys: Keys) -> dict[str, Throttle]:
-    """The rows of `keys`, made where missing, locked in one order so that no two guesses wait for each other."""
-    names = sorted(key for key, _ in keys)
-    Throttle.objects.bulk_create([Throttle(key=name) for name in names], ignore_conflicts=True)
-    return {row.key: row for row in Throttle.objects.select_for_update().filter(key__in=names).order_by("key")}
-
-
-def _wait(row: Throttle, budget: Budget, now: datetime) -> float:
+def _wait(row: Row, budget: Budget, now: datetime) -> float:
     """Seconds until a guess under this key is allowed; 0 or less if it is now."""
     until = row.blocked_until.timestamp() if row.blocked_until else 0.0
     recent = _recent(row, budget, now)
@@ -140,12 +135,11 @@ def _wait(row: Throttle, budget: Budget, now: datetime) -> float:
     return until - now.timestamp()
 
 
-def _count(row: Throttle, budget: Budget, now: datetime) -> bool:
+def _count(row: Row, budget: Budget, now: datetime) -> bool:
     """Note one guess; True if it was the last one allowed."""
     if row.blocked_until and now - row.blocked_until > timedelta(seconds=4 * LONGEST_BLOCK):
         row.blocks, row.blocked_until = 0, None
     row.failed_at = [*_recent(row, budget, now), now.timestamp()]
-    row.updated_at = now
     if len(row.failed_at) < budget.wrong:
         return False
     row.blocks += 1
@@ -154,5 +148,5 @@ def _count(row: Throttle, budget: Budget, now: datetime) -> bool:
     return True
 
 
-def _recent(row: Throttle, budget: Budget, now: datetime) -> list[float]:
+def _recent(row: Row, budget: Budget, now: datetime) -> list[float]:
     return sorted(at for at in row.failed_at if at > now.timestamp() - budget.window)

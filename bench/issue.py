@@ -76,9 +76,9 @@ def run() -> Iterable[Figure]:
 class Web:
     """One web process on a UNIX socket."""
 
-    def __init__(self, environ: dict[str, str], path: Path) -> None:
+    def __init__(self, environ: dict[str, str], path: Path, application: str = "broker.asgi:application") -> None:
         self.path = path
-        command = [sys.executable, "-m", "uvicorn", "broker.asgi:application", "--uds", str(path), "--no-access-log"]
+        command = [sys.executable, "-m", "uvicorn", application, "--uds", str(path), "--no-access-log"]
         self._process = subprocess.Popen(
             [*command, "--log-level", "warning", "--lifespan", "off", "--proxy-headers"], cwd=ROOT, env=environ
         )
