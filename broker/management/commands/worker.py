@@ -27,6 +27,7 @@ class Command(BaseCommand):
         logging.getLogger("celery.beat").setLevel(logging.WARNING)
         # It warns root of messages that run code; ours are JSON.
         warnings.simplefilter("ignore", SecurityWarning)
+        app.loader.import_default_modules()  # the beat reads the schedule once, as it is when it starts
         # The scheduler must be named: otherwise the embedded beat keeps a file of its own.
         beat = EmbeddedService(app, max_interval=BEAT_LOOKS_EVERY, thread=True, scheduler_cls=Scheduler)
         beat.start()
