@@ -35,7 +35,7 @@ _PROOF = re.compile(r"([A-Za-z0-9_-]{1,1000})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{
 _COORDINATE = re.compile(r"[A-Za-z0-9_-]{43}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.~-]{22,128}")
 _THUMBPRINT = _COORDINATE
-_ADDRESS = re.compile(r"https?://[!-~]+")
+_ADDRESS = re.compile(r"(?i:https?)://[!-~]+")
 _ES256 = ECDSA(SHA256())
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
