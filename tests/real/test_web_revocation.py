@@ -72,6 +72,20 @@ def deleting_the_app(world: WebWorld, session: Session) -> None:
         remove_app(ROOT, "wiki")
 
 
+def wanting_a_confirmation_of_its_own(world: WebWorld, session: Session) -> None:
+    world.apply(
+        "{kind: role, metadata: {name: engineer},"
+        " spec: {options: {mfa_per_session: true}, allow: {app_labels: {env: dev}}}}"
+    )
+
+
+def wanting_a_passkey_for_the_app(world: WebWorld, session: Session) -> None:
+    world.apply(
+        "{kind: app, metadata: {name: wiki, labels: {env: dev, name: wiki}},"
+        f" spec: {{uri: '{world.echo.uri}', require_session_mfa: phishing-resistant}}}}"
+    )
+
+
 WAYS: list[Revocation] = [
     disabling_the_user,
     leaving_the_group,
@@ -82,6 +96,8 @@ WAYS: list[Revocation] = [
     ending_the_login_session,
     ending_the_app_session,
     deleting_the_app,
+    wanting_a_confirmation_of_its_own,
+    wanting_a_passkey_for_the_app,
 ]
 
 
