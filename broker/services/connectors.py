@@ -127,7 +127,7 @@ def _update(
     if not isinstance(spec, ScimSpec) and not is_kept(secret_of(spec)):
         row.secret = secret_of(spec)
         fields.append("secret")
-    if {field.path for field in change.fields} - _SAYS_NOTHING_OF_HEALTH:
+    if any(field.path.startswith(_OTHER_SIDE) for field in change.fields):
         row.problem, row.checked_at, row.ok_at = "", None, None
         fields += ["problem", "checked_at", "ok_at"]
     row.save(update_fields=fields)
@@ -136,7 +136,14 @@ def _update(
     record(origin, *ended, ConnectorUpdated(**_about(row), changed=changed))
 
 
-_SAYS_NOTHING_OF_HEALTH = {"metadata.description", "spec.display"}
+# What, if it is another, makes what is known of the other side's health old news.
+_OTHER_SIDE = tuple(
+    f"spec.{key}"
+    for key in (
+        *("issuer", "client_", "endpoint_hosts", "ca", "urls", "start_tls", "bind_", "schema"),
+        *("user_search", "group_search", "timeout"),
+    )
+)
 
 
 def _refuse_other_namespace(row: Connector, before: ConnectorSpec | None, spec: ConnectorSpec) -> None:
