@@ -106,6 +106,7 @@ def expire_sessions() -> int:
     OneUse.objects.filter(expires_at__lt=now).delete()
     Invite.objects.filter(expires_at__lt=now - KEEP).delete()
     OAuthCode.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()
+    Confirmation.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()
     Throttle.objects.filter(updated_at__lt=now - timedelta(days=2)).delete()
     return len(ended)
 

@@ -103,7 +103,7 @@ def openers_of_server(live: Live, name: str, at: float) -> Iterator[Opener]:
 
 
 def _everybody(live: Live, at: float) -> Iterator[tuple[LiveUser, Subject]]:
-    fresh = Login("", at, at + 3600, frozenset({"pwd", "otp"}), at)
+    fresh = Login("", at, at + 3600, frozenset({"pwd", "otp", "hwk"}), at)
     for user in sorted(live.users.values(), key=lambda user: user.name):
         subject = live.subject_without_session(user.id)
         if subject is not None and subject.active:
