@@ -11,7 +11,7 @@ from django.db.models import Count, Max, QuerySet
 
 from accounts import connectors
 from accounts.models import Connector, Identity, LoginSession, Membership, Passkey, User
-from accounts.oidc.flow import callback_url, signed_out_url
+from accounts.oidc.flow import callback_url
 from accounts.services.unlinking import SIGNS_IN
 from broker.console.queries.users import NO_PASSWORD
 from broker.documents import ConnectorSpec, LdapSpec, OidcSpec
@@ -121,7 +121,7 @@ def addresses(row: Connector) -> list[tuple[str, str, str]]:
                 f"{url}/oidc/{row.name}/backchannel-logout",
                 "so that a sign-out there ends what is open here",
             ),
-            ("Post-logout redirect URI", signed_out_url(), "where people come after they signed out there too"),
+            ("Post-logout redirect URI", f"{url}/sign-in", "where people come after they signed out there too"),
         ]
     if row.kind == Connector.Kind.SCIM:
         return [("SCIM base URL", f"{url}/scim/v2", "with the token below as a bearer token")]
