@@ -63,5 +63,19 @@ def authorization_url(spec: OidcSpec, provider: Provider, state: str, *, anew: b
         asked["acr_values"] = " ".join(spec.acr_values)
     if anew:
         asked |= {"prompt": "login", "max_age": "0"}
-    parts = urlsplit(provider.authorization_endpoint)
+    return _with(provider.authorization_endpoint, asked)
+
+
+def sign_out_url(spec: OidcSpec, provider: Provider, id_token: str) -> str:
+    """Where the browser goes to sign out at the provider (RP-Initiated Logout 1.0), to come back to our sign-in page.
+
+    A link and no form: a provider's cookies are often `SameSite=Lax`, and do not come along with another site's form.
+    """
+    asked = {"id_token_hint": id_token} if id_token else {}
+    back = {"client_id": spec.client_id, "post_logout_redirect_uri": signed_out_url()}
+    return _with(provider.end_session_endpoint, asked | back)
+
+
+def _with(endpoint: str, asked: dict[str, str]) -> str:
+    parts = urlsplit(endpoint)
     return urlunsplit(parts._replace(query=add_params_to_qs(parts.query, list(asked.items()))))

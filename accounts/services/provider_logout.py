@@ -18,7 +18,7 @@ from accounts.models import Connector, LoginSession, OneUse, ProviderSession, Si
 from accounts.oidc import keys, tokens
 from accounts.oidc.discovery import provider_of
 from accounts.oidc.errors import NotBelieved, ProviderError
-from accounts.oidc.flow import signed_out_url
+from accounts.oidc.flow import sign_out_url
 from accounts.services.login_sessions import ended_events
 from broker.audit.connector_event import ProviderLogout
 from broker.audit.event import Event
@@ -27,17 +27,19 @@ from broker.audit.origin import Origin
 from broker.errors import Invalid, NotFound
 from broker.tokens import digest
 
+LONGEST_HINT = 6000
+"""Characters of an ID token that fit into an address; without it the provider asks its visitor."""
+
 WHY = "provider-logout"
 """What the sessions that a provider ends are ended by."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningOut:
-    """A form that signs the browser out at its provider. Its fields hold an ID token, so it is posted, never linked."""
+    """Where a browser signs out at its provider. The address holds an ID token; it opens nothing."""
 
-    url: str
+    url: str = field(repr=False)
     display: str
-    fields: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 def at_provider(session: LoginSession) -> SigningOut | None:
@@ -52,10 +54,8 @@ def at_provider(session: LoginSession) -> SigningOut | None:
         return None
     if not spec.logout or not provider.end_session_endpoint:
         return None
-    fields = [("client_id", spec.client_id), ("post_logout_redirect_uri", signed_out_url())]
-    if known.id_token:
-        fields.insert(0, ("id_token_hint", known.id_token))
-    return SigningOut(provider.end_session_endpoint, spec.display or spec.name, tuple(fields))
+    hint = known.id_token if len(known.id_token) <= LONGEST_HINT else ""
+    return SigningOut(sign_out_url(spec, provider, hint), spec.display or spec.name)
 
 
 def log_out(origin: Origin, name: str, token: str) -> int:

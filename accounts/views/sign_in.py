@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.middleware.csrf import rotate_token
@@ -19,7 +17,7 @@ from accounts.services import oidc_sign_in
 from accounts.services import sign_in as service
 from accounts.services.guessing import Wrong
 from accounts.services.login_sessions import end_login_session
-from accounts.services.provider_logout import SigningOut, at_provider
+from accounts.services.provider_logout import at_provider
 from accounts.services.sign_in import Step
 from accounts.views import second_factor_ways
 from accounts.views.answers import again, door_of
@@ -121,16 +119,8 @@ def sign_out(request: Request) -> HttpResponse:
         rotate_token(request)
         signing_out = at_provider(request.login_session)
     messages.success(request, "You are signed out.")
-    response = _out_there(request, signing_out) if signing_out else redirect("/sign-in")
+    onward = {"signing_out": signing_out}
+    response = render(request, "accounts/oidc_signing_out.html", onward) if signing_out else redirect("/sign-in")
     cookies.drop(response, cookies.SESSION)
     cookies.drop(response, cookies.SIGN_IN)
-    return response
-
-
-def _out_there(request: Request, signing_out: SigningOut) -> HttpResponse:
-    """A page whose form leads to the provider, which the policy must know; it may send the browser on from there."""
-    response = render(request, "accounts/oidc_signing_out.html", {"signing_out": signing_out})
-    parts = urlsplit(signing_out.url)
-    onward = "https:" if parts.scheme == "https" else f"{parts.scheme}://{parts.netloc}"
-    response._csp_update = {"form-action": onward}  # type: ignore[attr-defined]
     return response

@@ -191,6 +191,5 @@
   };
   ready(document);
   document.querySelector("[data-focus]")?.focus();
-  document.querySelector("form[data-send]")?.requestSubmit();
   document.addEventListener("htmx:afterSwap", (event) => { ready(event.target); tellTime(); });
 })();
