@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Prefetch
 
+from accounts.elsewhere import vouched_for
 from accounts.models import Identity, Membership, User
 from accounts.names import name_key
 from accounts.services import invites
@@ -18,7 +19,7 @@ from accounts.services import users as accounts
 from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.documents import UserSpec, to_document
-from broker.errors import NotFound
+from broker.errors import Conflict, NotFound
 from broker.models import Binding
 from broker.policy import Subject
 from broker.services import delegation, leavers
@@ -94,6 +95,9 @@ def invite_user(origin: Origin, subject: Subject | None, name: str) -> invites.L
     require(origin, subject, "user.update", name)
     user = _known(name)
     delegation.may_act_for(origin, subject, user)
+    if vouched_for(user):  # a password of ours would let them in after they have left there
+        hint = "they need no link; whoever owns the machine can make one with: manage.py invite"
+        raise Conflict(f"{user.username} signs in at a provider or directory", hint)
     return invites.invite_user(origin, user)
 
 

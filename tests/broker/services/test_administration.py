@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.models import User
+from accounts.models import Connector, Identity, Invite, User
+from accounts.services import invites
 from broker.errors import Conflict, Denied, NotFound
 from broker.models import AccessSession, AuditEvent, Binding, Lock, Role
 from broker.services import app_sessions, factor_resets, locks, users
@@ -171,3 +172,15 @@ def test_reading_asks_for_the_right_before_it_looks(cast: Cast) -> None:
             read_document(cast.alice.origin, cast.alice.subject, "app", name)
     with pytest.raises(NotFound):
         read_document(cast.adam.origin, cast.adam.subject, "app", "nothing")
+
+
+def test_who_signs_in_elsewhere_gets_no_link_that_would_outlive_that(cast: Cast) -> None:
+    """L28: an invite would give them a password here, which a provider or directory cannot take back."""
+    charlie = User.objects.get(username="charlie")
+    User.objects.filter(pk=charlie.pk).update(password="!")
+    connector = Connector.objects.create(kind="oidc", name="corp", document={})
+    Identity.objects.create(user=charlie, connector=connector, issuer="https://idp.example", subject="c1")
+    with pytest.raises(Conflict, match="signs in at a provider"):
+        users.invite_user(cast.holly.origin, cast.holly.subject, "charlie")
+    assert not Invite.objects.filter(user=charlie).exists()
+    assert invites.invite_user(cast.holly.origin, charlie).url, "the machine's owner may"
