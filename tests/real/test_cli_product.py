@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
+from postern.state import Home
+from postern.token_key import TokenKey
 
 from tests.real.cli_machine import Machine, machine
 from tests.real.echo import Echo
@@ -91,6 +93,65 @@ def test_an_app_that_is_not_there_and_one_that_is_not_hers_sound_the_same(world:
     ran = world.admin.postern("app", "token", "nothing")
     assert ran.returncode in (1, 4)
     assert ran.stdout == ""
+
+
+def copied(world: World, directory: Path, *names: str) -> Machine:
+    """Another machine with some of the administrator's files on it."""
+    thief = machine(directory, "a thief", world.product)
+    for name in names:
+        target = state_of(thief).path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((state_of(world.admin).path / name).read_bytes())
+    return thief
+
+
+def state_of(person: Machine) -> Home:
+    """Where the CLI keeps its files on a machine."""
+    return Home(person.home / ".local" / "state" / "postern")
+
+
+def test_a_copied_session_file_alone_is_worth_nothing(world: World, tmp_path: Path) -> None:
+    """With it are the SSH key and the rest: everything but the key that the token is bound to."""
+    names = ("session.json", "keys/id_ed25519", "keys/id_ed25519.pub", "known_hosts", "url")
+    thief = copied(world, tmp_path, *names)
+    ran = thief.postern("status")
+    assert ran.returncode == 3
+    assert "the key of this sign-in is missing" in ran.stderr
+    TokenKey.new().save(state_of(thief))
+    for command in (("status",), ("ls",), ("app", "token", "grafana"), ("admin", "get", "user")):
+        ran = thief.postern(*command)
+        assert (ran.returncode, ran.stdout) == (3, ""), command
+    world.admin.ok("status")
+
+
+def test_a_proof_overheard_on_the_wire_is_used_up(world: World) -> None:
+    """Against the whole product: nginx in front, Valkey behind, and no other scheme for the token."""
+    home = state_of(world.admin)
+    session, url = home.session(), world.product.url
+    assert session is not None
+    proof = TokenKey.load(home).proof("GET", f"{url}/api/v1/status", session.token)
+    credentials = {"Authorization": f"DPoP {session.token}", "DPoP": proof}
+    with world.product.http() as http:
+        assert http.get("/api/v1/ssh", headers=credentials).status_code == 401
+        assert http.get("/api/v1/status", headers=credentials).status_code == 200
+        again = http.get("/api/v1/status", headers=credentials)
+        assert (again.status_code, again.json()["detail"]) == (401, "nobody is signed in")
+        bearer = http.get("/api/v1/status", headers={"Authorization": f"Bearer {session.token}"})
+        assert bearer.status_code == 401
+        assert bearer.headers["WWW-Authenticate"] == 'DPoP algs="ES256", error="invalid_token"'
+
+
+def test_sign_ins_are_seen_and_ended_from_the_command_line(world: World, tmp_path: Path) -> None:
+    second = machine(tmp_path, "second laptop", world.product)
+    second.login(world.person)
+    items = json.loads(world.admin.ok("sessions", "ls", "-o", "json"))
+    mine = json.loads(second.ok("status", "-o", "json"))["session"]
+    assert mine["key_thumbprint"] == TokenKey.load(state_of(second)).thumbprint
+    assert [item["kind"] for item in items if item["id"] == mine["id"]] == ["cli"]
+    assert world.admin.postern("sessions", "end", mine["id"][:8]).returncode == 2
+    assert world.admin.ok("sessions", "end", mine["id"][:8], "--yes") == "ended 1 session\n"
+    assert second.postern("status").returncode == 3
+    world.admin.ok("status")
 
 
 def test_a_token_is_dead_the_moment_its_role_is_gone(world: World) -> None:

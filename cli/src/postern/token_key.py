@@ -39,6 +39,7 @@ class TokenKey:
     @classmethod
     def load(cls, home: Home) -> TokenKey:
         """The key of the sign-in on this machine. Raises `LoginNeeded` when it cannot be used."""
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -50,7 +51,7 @@ class TokenKey:
             raise LoginNeeded(f"cannot read {home.token_key}: {(error.strerror or str(error)).lower()}") from None
         try:
             private = load_pem_private_key(text, None)
-        except (ValueError, TypeError):  # TypeError: it wants a password
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it wants a password
             raise LoginNeeded(f"{home.token_key} is damaged") from None
         if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
             raise LoginNeeded(f"{home.token_key} is another kind of key")
