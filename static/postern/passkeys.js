@@ -101,7 +101,7 @@
   const options = async (form, signal) => {
     const response = await fetch(form.dataset.options, {
       method: "POST",
-      headers: { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value, "X-Requested-With": "fetch", Accept: "application/json" },
+      headers: { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value, Accept: "application/json" },
       signal,
     });
     if (response.redirected) {

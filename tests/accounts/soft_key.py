@@ -76,8 +76,9 @@ class SoftKey:
         flags |= PRESENT if wrong.get("present", True) else 0
         flags |= VERIFIED if wrong.get("verified", True) else 0
         flags |= BACKUP_ELIGIBLE | BACKED_UP if wrong.get("synchronised", self.synchronised) else 0
-        count = wrong.get("count", self.counter)
-        return hashlib.sha256(wrong.get("rp_id", rp_id).encode()).digest() + bytes([flags]) + count.to_bytes(4, "big")
+        count: int = wrong.get("count", self.counter)
+        named: str = wrong.get("rp_id", rp_id)
+        return hashlib.sha256(named.encode()).digest() + bytes([flags]) + count.to_bytes(4, "big")
 
     def _sent(self, response: dict[str, Any], extensions: dict[str, Any]) -> str:
         ident = b64(self.ident)
