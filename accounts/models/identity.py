@@ -81,7 +81,7 @@ class ProviderFlow(models.Model):
 
 
 class OneUse(models.Model):
-    """An id that may come once: a logout token's `jti`, a DPoP proof's. `key` says which kind it is of."""
+    """An id that may come once, such as a logout token's `jti`. `key` says which kind it is of."""
 
     key = models.CharField(primary_key=True, max_length=160)
     expires_at = models.DateTimeField(db_index=True)
