@@ -213,7 +213,7 @@ def _record(client: ScimClient, group: Group, kind: type[GroupMemberAdded | Grou
 def _members(client: ScimClient, group: Group) -> set[UUID]:
     """Whom this client keeps in a group."""
     rows = Membership.objects.filter(group=group, source=client.source)
-    return set(rows.filter(user__identities__connector=client.connector).values_list("user_id", flat=True))
+    return set(rows.values_list("user_id", flat=True))
 
 
 def _known(client: ScimClient, idents: Collection[str]) -> set[UUID]:
@@ -277,8 +277,9 @@ def _shown(client: ScimClient, rows: Sequence[ProvisionedGroup], *, members: boo
     inside: dict[Any, list[tuple[str, str]]] = {}
     if members and rows:
         found = Membership.objects.filter(source=client.source, group__in=[row.group_id for row in rows])
-        found = found.filter(user__identities__connector=client.connector).order_by("user__username_key")
-        for group_id, user_id, name in found.values_list("group_id", "user_id", "user__username"):
+        for group_id, user_id, name in found.order_by("user__username_key").values_list(
+            "group_id", "user_id", "user__username"
+        ):
             inside.setdefault(group_id, []).append((str(user_id), name))
     return [
         KeptGroup(
