@@ -48,7 +48,7 @@ def ask(origin: Origin, session: LoginSession, purpose: str) -> Confirmation:
     asking = Confirmation.objects.create(
         login_session=session,
         number=str(10 + secrets.randbelow(90)),
-        purpose=purpose[:200],
+        purpose="".join(letter if letter.isprintable() else "?" for letter in purpose[:200]),
         address=origin.address,
         expires_at=now + TTL,
     )
@@ -93,7 +93,7 @@ def answer(origin: Origin, browser: LoginSession, ident: UUID, number: str) -> b
         rows = LoginSession.objects.select_for_update().filter(pk__in=[browser.pk, asking.login_session_id])
         held = {row.pk: row for row in rows.order_by("pk")}
         here, there = held[browser.pk], held[asking.login_session_id]
-        if not sessions.live(timezone.now()).filter(pk=there.pk).exists():
+        if sessions.live(timezone.now()).filter(pk__in=held).count() < len(held):
             raise Conflict("the terminal that asked is signed out", "sign in there again: postern login")
         if not same(number.strip(), asking.number):
             _refuse(origin, asking)
@@ -101,9 +101,9 @@ def answer(origin: Origin, browser: LoginSession, ident: UUID, number: str) -> b
         if not is_proved(asking, here):
             raise Conflict("this wants your second factor first", "give it, then answer")
         factors = [name for name in here.amr if name in second_factor.AMR]
-        confirm_login_session(origin, there, factors, here.mfa_at)
-        here.mfa_spent_at = timezone.now()
+        proved_at, here.mfa_spent_at = here.mfa_at, timezone.now()
         here.save(update_fields=["mfa_spent_at"])
+        confirm_login_session(origin, there, factors, proved_at, also_touches=(f"login_session:{here.pk}",))
         asking.answered_at, asking.confirmed = timezone.now(), True
         asking.save(update_fields=["answered_at", "confirmed"])
         return True

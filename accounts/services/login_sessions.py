@@ -65,7 +65,13 @@ def sign_out_everywhere(
 
 
 @transaction.atomic
-def confirm_login_session(origin: Origin, session: LoginSession, amr: Iterable[str], at: datetime | None = None) -> str:
+def confirm_login_session(
+    origin: Origin,
+    session: LoginSession,
+    amr: Iterable[str],
+    at: datetime | None = None,
+    also_touches: tuple[str, ...] = (),
+) -> str:
     """A factor was proved again (`at`; now): renew the time of the second factor, and it is spent on nothing yet.
 
     In `amr` it takes the place of the one given before: who demands a kind means that of the newest. Answers the new
@@ -85,6 +91,7 @@ def confirm_login_session(origin: Origin, session: LoginSession, amr: Iterable[s
             user_id=str(session.user_id),
             user_name=session.user.username,
             amr=tuple(session.amr),
+            also_touches=also_touches,
         ),
     )
     return token

@@ -237,7 +237,8 @@ class Authz:
         if denial.reasons[0] in _SIGN_IN_AGAIN:
             return self._to_sign_in(question, app, cookies, attempt, denial)
         confirm = ""
-        if denial.confirmable and who.access and who.access.credential == "cookie":
+        by_cookie = who.access is not None and who.access.credential == "cookie"
+        if denial.confirmable and by_cookie:
             if question.is_page:
                 return self._to_new_session(question, app, cookies, attempt, denial)
             confirm = self._env.url + confirm_path(launch_path(app.name, asked=True), denial)
@@ -329,6 +330,8 @@ def _in_words(
     if denial.reasons[0] is Reason.LOCKED and denial.detail:
         told[0]["text"] += f": {denial.detail[:300]}"
     hint = hint_of(denial.reasons[0])
+    if denial.confirmable and not confirm:  # a token's: its login session is a terminal's
+        hint = "confirm that it is you with: postern confirm; then get a new token: postern app token"
     problem = {
         "type": "about:blank",
         "title": "sign in" if status == 401 else "access denied",

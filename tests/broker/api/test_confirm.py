@@ -276,3 +276,22 @@ def test_the_service_looks_at_the_locked_rows_itself(alice: Actor) -> None:
 def test_what_is_no_code_is_refused_before_it_is_a_guess(alice: Actor, body: dict[str, Any]) -> None:
     assert call(alice, "POST", "confirm", body).status_code == 422
     assert not AuditEvent.objects.filter(name="user.sign_in.failed").exists()
+
+
+def test_a_purpose_cannot_draw_on_the_page(alice: Actor) -> None:
+    """X11: no markup, no line of its own, no reversed text; and nothing that a database cannot keep."""
+    hostile = "log in\0 as <b>root</b>\n\u202eelif \ud800 in vain"
+    assert call(alice, "POST", "confirmations", {"purpose": hostile}).status_code in (201, 400, 422)
+    for asking in Confirmation.objects.all():
+        assert asking.purpose.isprintable()
+        assert "<b>root" not in Browser("alice").text(f"/confirm/{asking.pk}")
+
+
+def test_what_went_over_to_a_terminal_is_known_as_spent_at_once(alice: Actor) -> None:
+    """S11: in the live state of every process, not just under the lock."""
+    browser, asked = Browser("alice"), ask(alice)
+    assert browser.session
+    prove(browser)
+    assert live.current().fetch_login(str(browser.session.pk)).mfa_spent_at is None  # type: ignore[union-attr]
+    browser.post(f"/confirm/{asked['id']}", answer="yes", number=asked["number"])
+    assert live.current().peek_login(str(browser.session.pk), time.time()).mfa_spent_at  # type: ignore[union-attr]
