@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -30,6 +31,13 @@ def note_address(origin: Origin, session: LoginSession, address: str) -> bool:
         LoginSession.objects.filter(pk=session.pk).update(last_address=address[:64])
         return True
     return _move(origin, session, address)
+
+
+def note_address_of(origin: Origin, session_id: UUID, address: str) -> None:
+    """The same by id. A command line is bound to its key, so moving about ends none and asks it nothing."""
+    session = LoginSession.objects.filter(pk=session_id, ended_at=None).select_related("user").first()
+    if session:
+        note_address(origin, session, address)
 
 
 def wants_confirmation(session: LoginSession) -> bool:

@@ -19,6 +19,7 @@ from accounts import dpop, proofs_seen
 from accounts.cli_token import token_in
 from accounts.models import LoginSession
 from accounts.requests import Request
+from accounts.services.moves import note_address_of
 from accounts.sessions import note_uses
 from broker import live as live_state
 from broker.audit.origin import Origin
@@ -72,9 +73,11 @@ class CliToken(AuthBase):
             return None
         if not _proved(request, login, token, at):
             return None
+        origin = _origin(cast(Request, request), subject, login)
         if live.touch_login(login.id, at):
             note_uses([UUID(login.id)], datetime.fromtimestamp(at, UTC))
-        return Caller(subject, login, _origin(cast(Request, request), subject, login), live)
+            note_address_of(origin, UUID(login.id), origin.address)
+        return Caller(subject, login, origin, live)
 
 
 def _proved(request: HttpRequest, login: LiveLogin, token: str, at: float) -> bool:

@@ -9,6 +9,8 @@ from django.test import Client
 
 from accounts import cookies
 from accounts.models import LoginSession, Notice
+from accounts.services.moves import note_address_of
+from broker.audit.origin import Origin
 from broker.models import AuditEvent
 from tests.accounts.test_places import CHROME, FIREFOX, FIREFOX_NEWER
 from tests.conftest import Clock, Person, new_client
@@ -127,3 +129,19 @@ def test_a_stolen_cookie_in_another_browser_ends_the_session(alice: Person, thie
 def test_a_browser_that_was_updated_goes_on(alice: Person) -> None:
     browser, _ = in_firefox(alice)
     assert browser.get("/account", headers={"User-Agent": FIREFOX_NEWER}).status_code == 200
+
+
+# --- command lines ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["record", "confirm", "end"])
+def test_a_command_line_that_moves_is_recorded_and_goes_on(alice: Person, settings: Any, what: str) -> None:
+    """S08: its token is worth nothing without its key, wherever it is."""
+    wanted(settings, what)
+    session = alice.session
+    LoginSession.objects.filter(pk=session.pk).update(kind=LoginSession.Kind.CLI)
+    for address in (HOME, CAFE, CAFE):
+        note_address_of(Origin(address=address), session.pk, address)
+    session.refresh_from_db()
+    assert (session.last_address, session.ended_at) == (CAFE, None)
+    assert moves() == [(HOME, CAFE)]
