@@ -9,7 +9,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from broker.errors import Conflict, Invalid, NotFound, Problem
+from broker.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -34,7 +34,7 @@ def attempt(form: forms.Form, change: Callable[[], Any], fields: Mapping[str, st
     except Invalid as error:
         for problem in error.problems or [Problem(error.message, hint=error.hint)]:
             form.add_error(_field_of(problem.path, fields, form), _words(problem))
-    except (Conflict, NotFound) as error:
+    except (Conflict, NotFound, Unavailable) as error:
         form.add_error(None, f"{error.message}{': ' if error.hint else ''}{error.hint}")
     else:
         return True

@@ -25,7 +25,7 @@ from broker.console.queries.identities import shown_claims
 from broker.console.views.documents import edit_document, new_document, remove_document
 from broker.console.yaml_text import yaml_of
 from broker.documents import parse_mapping
-from broker.errors import Conflict
+from broker.errors import Conflict, Unavailable
 from broker.services.connector_switch import set_enabled
 from broker.services.connector_trial import may_try, try_name
 from broker.services.documents import save_document
@@ -113,8 +113,12 @@ def connector_edit(request: SignedInRequest, name: str) -> HttpResponse:
 def connector_enable(request: SignedInRequest, name: str) -> HttpResponse:
     """Let people in by it."""
     row = kept.named(name)
-    set_enabled(request.origin, desk(request).subject, row.kind, row.name, True)
-    messages.success(request, f"{row.name} is on")
+    try:
+        set_enabled(request.origin, desk(request).subject, row.kind, row.name, True)
+    except Unavailable as error:
+        messages.error(request, f"{error.message}: {error.hint}")
+    else:
+        messages.success(request, f"{row.name} is on")
     return redirect(page_url(row.kind, row.name))
 
 

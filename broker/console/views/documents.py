@@ -18,7 +18,7 @@ from broker.console.links import list_url, page_url
 from broker.console.yaml_text import version_of, yaml_of
 from broker.documents import Spec, parse_text
 from broker.documents.secret import SECRET_FIELDS
-from broker.errors import Conflict, Invalid, NotFound, Problem
+from broker.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 from broker.services.documents import delete_document, read_document, save_document
 from broker.services.enact import Outcome
 from broker.services.kinds import kind_named
@@ -94,7 +94,7 @@ def _editor(
             outcome = save_document(
                 request.origin, desk(request).subject, spec, dry_run=request.POST.get("do") == "check"
             )
-        except (Invalid, Conflict, NotFound) as error:
+        except (Invalid, Conflict, NotFound, Unavailable) as error:
             refused = _refused(error, text)
         else:
             if outcome.applied:
@@ -134,7 +134,7 @@ def _exists(kind: str, name: str) -> bool:
     return bool(kind_named(kind).documents([name]))
 
 
-def _refused(error: Invalid | Conflict | NotFound, text: str) -> Refused:
+def _refused(error: Invalid | Conflict | NotFound | Unavailable, text: str) -> Refused:
     problems: Sequence[Problem] = error.problems if isinstance(error, Invalid) else ()
     lines = text.splitlines()
     return Refused(

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import connectors
+from accounts.directory import extra
 from accounts.models import Connector, Identity, LoginSession, Membership, User
 from accounts.names import group_name
 from accounts.services.identities import plain
@@ -17,6 +18,7 @@ from accounts.services.users import set_groups
 from broker.audit.origin import system
 from broker.console.queries.connectors import stranded
 from broker.console.queries.identities import REMOVED, inspected, shown_claims
+from broker.console.yaml_text import version_of
 from broker.models import AuditEvent
 from broker.policy.claims import flatten, map_claims
 from tests.broker.cast import Cast, change
@@ -458,6 +460,26 @@ def test_a_token_is_shown_once_after_being_asked(world: Cast) -> None:
     assert made.count("ptn_scim_") >= 1
     assert "ptn_scim_" not in adam.text("/console/connectors/office")
     assert "the token it has now opens nothing any more" in words(adam.get("/console/connectors/office/token"))
+
+
+def test_without_the_library_a_directory_stays_off_and_the_page_says_what_installs_it(
+    world: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adam = Browser("adam")
+    adam.post("/console/connectors/directory/disable", confirm="yes")
+    monkeypatch.setattr(extra, "available", lambda: False)
+    assert adam.post("/console/connectors/directory/enable").status_code == 302
+    assert "uv sync --extra ldap" in words(adam.get("/console/connectors/directory"))
+    assert not Connector.objects.get(name="directory").enabled
+    kept = Connector.objects.get(name="directory").document["spec"]["bind_password"]
+    text = DOCUMENTS.split("---")[1].replace(CANARY, kept)
+    refused = adam.post("/console/connectors/directory/edit", text=text, version=version_of_directory(), do="save")
+    assert refused.status_code == 422
+    assert "uv sync --extra ldap" in words(refused)
+
+
+def version_of_directory() -> str:
+    return version_of(Connector.objects.get(name="directory").document)
 
 
 def test_a_provider_that_does_not_answer_is_said_when_it_is_tried(world: Cast) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -351,3 +354,24 @@ def test_what_is_no_filter_is_refused(text: str) -> None:
     """Depth is bounded: a filter of brackets alone must not take the process along."""
     assert plain_filter(text)
     assert filter_with_hole(text)
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+EXAMPLES = [
+    pytest.param(dedent(block), id=f"{page.name}-{number}")
+    for page in sorted(DOCS.rglob("*.md"))
+    for number, block in enumerate(re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", page.read_text(), re.MULTILINE))
+    if re.search(r"^ {4}kind: (?:oidc|ldap|scim)$", block, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_what_the_guides_show_is_a_document(text: str) -> None:
+    """From the first `kind:` on; what is left to the reader (…) is filled in."""
+    start = re.search(r"^kind:", text, re.MULTILINE)
+    assert start is not None
+    assert parse_text(text[start.start() :].replace("    …\n", "    MIIB\n"))
+
+
+def test_there_are_guides() -> None:
+    assert len(EXAMPLES) >= 3

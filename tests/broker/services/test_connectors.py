@@ -14,11 +14,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import connectors
+from accounts.directory import extra
 from accounts.models import Connector, Group, Identity, LoginSession, Membership, ProviderFlow, SignIn, User
 from accounts.services.users import disable_user, set_groups
 from broker.audit.origin import system
 from broker.documents import parse_text
-from broker.errors import Conflict, Denied, Invalid, NotFound
+from broker.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from broker.models import AuditEvent
 from broker.services.connector_switch import set_enabled
 from broker.services.connectors import fingerprint
@@ -281,6 +282,17 @@ def test_who_is_known_by_an_issuer_is_not_handed_to_another(cast: Cast) -> None:
     arrived("bob", source="ldap:directory")
     with pytest.raises(Conflict, match="they would be somebody else"):
         change(ldap().replace("user_search: {", "user_search: {id_attribute: uid, "))
+
+
+def test_without_the_library_a_directory_is_not_switched_on(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is the exact line that installs it; a directory that is off can be kept."""
+    change(ldap())
+    monkeypatch.setattr(extra, "available", lambda: False)
+    set_enabled(cast.adam.origin, cast.adam.subject, "ldap", "directory", False)
+    with pytest.raises(Unavailable, match="LDAP library") as caught:
+        set_enabled(cast.adam.origin, cast.adam.subject, "ldap", "directory", True)
+    assert "uv sync --extra ldap" in caught.value.hint
+    assert not Connector.objects.get().enabled
 
 
 # --- switching off and deleting ---------------------------------------------------------------------------------------
