@@ -531,5 +531,8 @@ class AuditRead(Event):
 
 def all_events() -> list[type[Event]]:
     """Every event class there is, sorted by name."""
-    found = [cls for cls in globals().values() if isinstance(cls, type) and issubclass(cls, Event) and cls.name]
+    from broker.audit import connector_event
+
+    known = {**globals(), **vars(connector_event)}.values()
+    found = [cls for cls in known if isinstance(cls, type) and issubclass(cls, Event) and cls.name]
     return sorted(found, key=lambda cls: cls.name)
