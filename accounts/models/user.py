@@ -17,7 +17,7 @@ class UserManager(BaseUserManager["User"]):
     def by_name(self, typed: str) -> User | None:
         """The user whose name is `typed` in any spelling, or None."""
         key = name_key(typed)  # PostgreSQL takes no NUL, even in a query
-        return None if "\0" in key else self.filter(username_key=key).first()
+        return None if "\0" in key else next(iter(self.filter(username_key=key).order_by()), None)
 
     def get_by_natural_key(self, username: str | None) -> User:
         """The user of that name (Django's hook); raises DoesNotExist."""

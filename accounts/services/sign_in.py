@@ -131,7 +131,7 @@ def begin_with_passkey(origin: Origin, door: Door, browser_hash: str, answer: st
 def find(token: str) -> SignIn | None:
     """The sign-in under way that `token` names."""
     live = SignIn.objects.filter(token_hash=digest(token), expires_at__gt=timezone.now(), user__disabled_at=None)
-    return live.select_related("user", "invite").first()
+    return next(iter(live.select_related("user")), None)  # `first` would order what is one row
 
 
 def step_of(sign_in: SignIn) -> Step:
@@ -294,8 +294,9 @@ def _locked(sign_in: SignIn, step: Step) -> Iterator[SignIn]:
     """The row of a sign-in, locked in a transaction and still wanting `step`; raises Overtaken if it does not."""
     with transaction.atomic():
         # The user's row first, as every service does that ends sign-ins: so nobody waits for each other.
-        User.objects.select_for_update().filter(pk=sign_in.user.pk).first()
-        row = SignIn.objects.filter(pk=sign_in.pk, user__disabled_at=None).select_related("user", "invite").first()
+        list(User.objects.select_for_update().filter(pk=sign_in.user.pk).order_by().values_list("pk"))
+        rows = SignIn.objects.filter(pk=sign_in.pk, user__disabled_at=None).select_related("user")
+        row = next(iter(rows), None)
         if row is None or step_of(row) != step:
             raise Overtaken("this sign-in is over or has gone on elsewhere", "begin again")
         yield row

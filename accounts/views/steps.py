@@ -70,7 +70,7 @@ def at_step(
 
 def to_next_step(request: Request, sign_in: SignIn) -> HttpResponse:
     """Send the browser to the step that is due; after the last one the login session begins."""
-    sign_in.refresh_from_db()
+    sign_in.refresh_from_db(fields=["amr", "state"])
     step = service.step_of(sign_in)
     return _finish(request, sign_in) if step == Step.FINISH else redirect(URLS[step])
 
