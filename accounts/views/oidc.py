@@ -115,7 +115,9 @@ def _led_on(request: Request, result: service.Result) -> HttpResponse:
 
 def _as_shown(report: Report) -> dict[str, object]:
     vouched = report.vouched
-    context: dict[str, object] = {"report": report, "connector": report.connector}
+    connector = report.connector
+    back = f"/console/connectors/{connector.name}"
+    context: dict[str, object] = {"report": report, "connector": connector, "back_url": back}
     if vouched is None:
         return context
     arrival = vouched.arrival

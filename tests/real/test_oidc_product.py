@@ -378,3 +378,27 @@ def test_alice_confirms_at_the_provider_and_must_sign_in_anew_for_it(world: Worl
     expect(page).to_have_url(f"{world.product.url}/account/recovery-codes")
     confirmed = world.events("login_session.confirmed")
     assert confirmed[0]["actor"]["name"] == "alice"
+
+
+def test_an_administrator_tries_a_provider_before_it_is_switched_on(world: World, chromium: Browser) -> None:
+    """From the console, to the provider and back: what it said, what the rules made of it, and nobody signed in."""
+    world.connect(enabled=False, create_users={"groups": ["engineers"]}, display="Corporate")
+    context = chromium.new_context()
+    kept = next(cookie for cookie in world.boss.browser.cookies.jar if cookie.name == "__Host-postern")
+    place = {"domain": "postern.localhost", "path": "/", "secure": True, "httpOnly": True}
+    context.add_cookies([{"name": kept.name, "value": kept.value or "", **place}])  # type: ignore[typeddict-item]
+    page = context.new_page()
+    page.goto(f"{world.product.url}/console/connectors/corp")
+    picture(page, "connector")
+    page.get_by_role("button", name="Test sign-in").click()
+    page.locator('input[name="login"]').fill("bob")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="This would be refused")).to_be_visible()
+    expect(page.get_by_text("not-among-created")).to_be_visible()
+    expect(page.get_by_text("bob@example.com (verified)")).to_be_visible()
+    picture(page, "test-refused")
+    assert "eyJ" not in page.content()
+    page.locator("a.back").click()
+    expect(page).to_have_url(f"{world.product.url}/console/connectors/corp")
+    outcomes = [event["data"]["outcome"] for event in world.events("connector.tested")]
+    assert outcomes == ["not-among-created"]
