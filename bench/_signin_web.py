@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -18,3 +19,4 @@ def use_cost() -> None:
 
 
 use_cost()
+gc.freeze()  # as the supervisor does before it starts the web process
