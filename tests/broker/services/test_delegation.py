@@ -89,6 +89,7 @@ def rights(cast: Cast) -> set[str]:
 @given(sequence=edits)
 def test_no_sequence_of_edits_raises_the_rights_of_whoever_makes_them(cast: Cast, sequence: list[str]) -> None:
     """R08."""
+    assert cast.holly.session.pk, "signed in before the savepoint, so that no example takes the session along"
     before = transaction.savepoint()
     live_state.forget()
     try:
