@@ -611,7 +611,7 @@ def test_a_test_tells_everything_and_does_nothing(op: HostileProvider, connect: 
     assert "This would create ada and sign in" in text
     assert "ada@example.com (verified)" in text
     assert "no value matches" in text
-    assert "the connector counts no second factor of the provider" in text
+    assert "The connector counts no second factor of the provider" in text
     assert "eyJ" not in text
     assert not Identity.objects.exists()
     assert User.objects.count() == 1
