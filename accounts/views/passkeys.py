@@ -145,7 +145,7 @@ def passkeys(request: SignedInRequest) -> HttpResponse:
 def add(request: SignedInRequest) -> HttpResponse:
     """One more passkey, in place of none."""
     next = safe_next(request.GET.get("next", "") or "/account/passkeys")
-    context: dict[str, object] = {"name_form": PasskeyNameForm(), "next": next}
+    context: dict[str, object] = {"name_form": PasskeyNameForm(use_required_attribute=False), "next": next}
     if request.method != "POST":
         return render(request, ADD, {"form": PasskeyForm(), **context})
     form = PasskeyForm(request.POST)

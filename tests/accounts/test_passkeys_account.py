@@ -165,6 +165,12 @@ def test_hostile_text_in_a_name_is_inert(alice: Person, key: SoftKey) -> None:
     assert event.data == {"factor": "passkey", "called": name, "before": "laptop"}
 
 
+def test_a_name_need_not_be_given_when_a_passkey_is_added(alice: Person, clock: Clock) -> None:
+    """The browser must not hold the form back for it."""
+    page = alice.client.get("/account/passkeys/add").content.decode()
+    assert "required" not in page.partition('name="name"')[2].partition(">")[0]
+
+
 def test_line_breaks_become_spaces(alice: Person, key: SoftKey) -> None:
     """A10."""
     alice.client.post(path_of(), {"name": " work\r\nuser.disabled bob\t"})
