@@ -36,8 +36,8 @@ class Identity(models.Model):
 class ProviderSession(models.Model):
     """The session at an OpenID Provider that a login session came from: what a back-channel logout names.
 
-    `id_token` is kept, sealed, as the hint of RP-initiated logout; it opens nothing. `flow_hash` is that of the state and
-    code that made the session: should the two come again, it ends.
+    `id_token` is kept, sealed, as the hint of RP-initiated logout; it opens nothing. `flow_hash` is that of the state
+    and code that made the session: should the two come again, it ends.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

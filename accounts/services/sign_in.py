@@ -100,7 +100,7 @@ def begin_vouched(
     """The first step when a connector vouches for `user` (who is enabled): answers the token for the next one.
 
     `mfa_at` is when a trusted provider asked for a second factor; ours is then not asked (`amr` holds `mfa`).
-    `provider` holds connector (id), issuer, subject (the `sub` claim) and sid of the session there, and the flow's hash.
+    `provider` holds connector (id), issuer, subject (the `sub` claim) and sid of the session there, and `flow_hash`.
     """
     state: dict[str, object] = {}
     if provider is not None:
