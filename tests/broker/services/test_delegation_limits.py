@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import Group
+from accounts.models import Connector, Group, Identity, Membership, User
+from accounts.services.users import set_groups
 from broker.audit.origin import system
 from broker.errors import Denied
 from broker.models import App, Server
 from broker.services import users
 from broker.services.apply import Source, apply
 from broker.services.documents import delete_document
+from broker.services.user_identities import unlink_identity
 from tests.broker.cast import Actor, Cast, change
 
 APPS = """
@@ -196,3 +198,25 @@ def test_a_keeper_may_keep(cast: Cast) -> None:
     do(cast.adam, "{kind: user, metadata: {name: adam}, spec: {email: adam@example.com, groups: [ops]}}")
     later = (timezone.now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     do(cast.holly, f"{{kind: role_binding, spec: {{role: reader, user: charlie, expires: '{later}'}}}}")
+
+
+@pytest.mark.parametrize("who", ["holly", "charlie"])
+def test_what_a_connector_limits_somebody_by_is_not_taken_off_with_it(cast: Cast, who: str) -> None:
+    """R08: the group that denies came with the account elsewhere, and would go with it."""
+    change(
+        "{kind: role, metadata: {name: no-locks}, spec: {deny: {rules: [{resources: [lock], verbs: ['*']}]}}}\n---\n"
+        "{kind: role, metadata: {name: locks}, spec: {allow: {rules: [{resources: [lock], verbs: ['*']}]}}}\n---\n"
+        "{kind: group, metadata: {name: temps}}\n---\n"
+        "{kind: role_binding, spec: {role: no-locks, group: temps}}\n---\n"
+        f"{{kind: role_binding, spec: {{role: locks, user: {who}}}}}"
+    )
+    user = User.objects.get(username=who)
+    connector = Connector.objects.create(kind="oidc", name="corp", document={})
+    identity = Identity.objects.create(user=user, connector=connector, issuer="https://id.example.com", subject=who)
+    set_groups(system("test"), user, ["temps"], source="oidc:corp")
+    with pytest.raises(Denied, match="beyond your own"):
+        unlink_identity(cast.holly.origin, cast.holly.subject, who, identity.pk)
+    assert Identity.objects.filter(pk=identity.pk).exists()
+    assert Membership.objects.filter(user=user, source="oidc:corp").exists()
+    unlink_identity(cast.adam.origin, cast.adam.subject, who, identity.pk)
+    assert not Membership.objects.filter(user=user, source="oidc:corp").exists()
