@@ -36,7 +36,7 @@ class Membership(models.Model):
 
     user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="memberships")
     group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
-    source = models.CharField(max_length=64, default="local")
+    source = models.CharField(max_length=80, default="local")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

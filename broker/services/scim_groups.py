@@ -170,10 +170,10 @@ def _group_named(client: ScimClient, name: str) -> tuple[Group, bool]:
 
 
 def _may_fill(client: ScimClient, key: str, group: Group | None, *, made: bool = False) -> bool:
-    """By default deny: without patterns only what is new, was made by the client, or has members by it already."""
+    """By default deny: without patterns only what is new, or was made by the client."""
     if client.spec.groups:
         return any(value_pattern(pattern).matches(key) for pattern in client.spec.groups)
-    return group is None or made or Membership.objects.filter(group=group, source=client.source).exists()
+    return group is None or made
 
 
 def _set_members(client: ScimClient, row: ProvisionedGroup, said: GroupChange) -> bool:

@@ -99,14 +99,16 @@ def _refuse(origin: Origin, row: Connector | None) -> NoReturn:
 
 @contextmanager
 def turn(client: ScimClient) -> Iterator[None]:
-    """One transaction of a client, one at a time. Raises NotAClient if it was switched off meanwhile, Conflict if
-    somebody else made the same thing.
+    """One transaction of a client, one at a time. Raises NotAClient if it was switched off meanwhile, Unavailable if
+    its document changed, Conflict if somebody else made the same thing.
     """
     try:
         with transaction.atomic():
             row = Connector.objects.select_for_update().filter(pk=client.connector.pk).first()
             if row is None or not row.enabled or row.token_hash != client.connector.token_hash:
                 raise NotAClient
+            if row.document != client.connector.document:
+                raise Unavailable(f"{row.source} was changed meanwhile", "try again")
             yield
     except IntegrityError:
         raise Conflict("somebody else made the same thing meanwhile", "look again, then try again") from None

@@ -9,13 +9,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import Group, Identity, Membership, ProvisionedGroup, User
+from accounts.models import Connector, Group, Identity, Membership, ProvisionedGroup, User
 from accounts.services.users import create_group, set_groups
 from broker import live
 from broker.audit.origin import system
+from broker.documents import ScimSpec, to_document
 from broker.models import AuditEvent, Binding
 from broker.policy import Attempt, Context
 from broker.policy.attempt import APP_REQUEST
+from broker.scim import views
+from broker.scim.door import body_of
 from broker.scim.words import GROUP
 from broker.services.decisions import subject_now
 from tests.broker.cast import Cast, change, signed_in
@@ -63,16 +66,43 @@ def test_a_client_with_patterns_keeps_what_they_match_and_nothing_else(cast: Cas
     assert inside("team-red") == {"zoe"}
 
 
-def test_a_pattern_that_was_taken_away_lets_nobody_else_in_but_everybody_out(cast: Cast) -> None:
+@pytest.mark.parametrize("left", [["team-*"], None], ids=["others", "none"])
+def test_a_pattern_that_was_taken_away_lets_nobody_else_in_but_everybody_out(cast: Cast, left: list[str] | None) -> None:
     okta = provisioner(groups=("ops",))
     zoe, yan = okta.user("zoe"), okta.user("yan")
     place = f"Groups/{okta.group('ops', zoe)['id']}"
-    okta.connector.document["spec"]["groups"] = ["team-*"]
+    del okta.connector.document["spec"]["groups"]
+    if left:
+        okta.connector.document["spec"]["groups"] = left
     okta.connector.save()
     assert okta.error("PATCH", place, patch_of(adding(yan))) == (403, "")
     okta.patch(place, {"op": "remove", "path": "members"}, status=204)
     assert inside("ops") == set()
     assert okta.error("PATCH", place, patch_of(adding(zoe))) == (403, "")
+
+
+def test_what_an_administrator_takes_from_a_client_counts_for_a_request_under_way(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    okta = provisioner(groups=("ops",))
+    zoe = okta.user("zoe")
+    place = f"Groups/{okta.group('ops')['id']}"
+
+    def slow(request: Any) -> Any:
+        Connector.objects.update(document=to_document(ScimSpec("okta", groups=("team-*",))))
+        return body_of(request)
+
+    monkeypatch.setattr(views, "body_of", slow)
+    assert okta.error("PATCH", place, patch_of(adding(zoe))) == (503, "")
+    assert inside("ops") == set()
+
+
+def test_the_longest_name_of_a_connector_fits_everywhere(cast: Cast) -> None:
+    okta = provisioner("o" * 63)
+    zoe = okta.user("zoe")
+    okta.group("mine", zoe)
+    assert inside("mine", f"scim:{'o' * 63}") == {"zoe"}
+    okta.ok("DELETE", f"Users/{zoe['id']}", status=204)
 
 
 def test_groups_of_others_are_invisible(cast: Cast, okta: Provisioner) -> None:
