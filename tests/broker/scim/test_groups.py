@@ -67,7 +67,9 @@ def test_a_client_with_patterns_keeps_what_they_match_and_nothing_else(cast: Cas
 
 
 @pytest.mark.parametrize("left", [["team-*"], None], ids=["others", "none"])
-def test_a_pattern_that_was_taken_away_lets_nobody_else_in_but_everybody_out(cast: Cast, left: list[str] | None) -> None:
+def test_a_pattern_that_was_taken_away_lets_nobody_else_in_but_everybody_out(
+    cast: Cast, left: list[str] | None
+) -> None:
     okta = provisioner(groups=("ops",))
     zoe, yan = okta.user("zoe"), okta.user("yan")
     place = f"Groups/{okta.group('ops', zoe)['id']}"
