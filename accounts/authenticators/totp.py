@@ -7,6 +7,7 @@ import re
 import secrets
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.models import TotpDevice, User
 
@@ -33,11 +34,21 @@ def new_device(user: User) -> TotpDevice:
         return TotpDevice.objects.create(user=user, name="authenticator app", seed=seed, confirmed=False)
 
 
+def use(user: User, typed: str) -> bool:
+    """Use up the code `typed` of the app in use; False if it is wrong, too old or used, or if there is no app."""
+    return _use(TotpDevice.objects.filter(user=user, confirmed=True), typed)
+
+
 def is_right(device: TotpDevice | None, typed: str) -> bool:
-    """Use up the code `typed`; False if it is wrong, too old or used. The row is locked meanwhile."""
+    """The same for a device that is not in use yet."""
+    return device is not None and _use(TotpDevice.objects.filter(pk=device.pk), typed)
+
+
+def _use(devices: QuerySet[TotpDevice], typed: str) -> bool:
+    """Whether the code belongs to the one device there; its row is locked meanwhile."""
     code = re.sub(r"\s", "", typed)
-    if device is None or not re.fullmatch(r"[0-9]{6}", code):
+    if not re.fullmatch(r"[0-9]{6}", code):
         return False
     with transaction.atomic():
-        locked = TotpDevice.objects.select_for_update().filter(pk=device.pk).first()
+        locked = next(iter(devices.select_for_update()), None)
         return locked is not None and locked.verify_token(code)

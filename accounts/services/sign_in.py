@@ -18,6 +18,7 @@ from typing import Any, cast
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import connectors
 from accounts.authenticators import passkey, password, recovery, second_factor, totp
 from accounts.devices import device_name
 from accounts.elsewhere import vouched_for
@@ -26,6 +27,7 @@ from accounts.services import directory_sign_in, passkeys
 from accounts.services.factor_resets import carry_out_due
 from accounts.services.factors import device_to_enrol, enrol_totp, forget_pending, make_recovery_codes
 from accounts.services.guessing import WRONG_CODE, WRONG_PASSWORD, Wrong, guess
+from accounts.services.identities import Refused
 from accounts.services.invites import new_sign_in
 from accounts.services.login_sessions import ended_events, start
 from accounts.services.notices import tell
@@ -45,6 +47,9 @@ FIRST_FACTORS = frozenset({password.AMR, FEDERATED, *passkey.AMR})
 
 LOCAL = "local"
 """`via` of a sign-in by a password or passkey that Postern itself keeps."""
+
+
+OVER = ("this sign-in is over or has gone on elsewhere", "begin again")
 
 
 class Overtaken(Conflict):
@@ -82,7 +87,10 @@ def begin(origin: Origin, door: Door, typed: str, next: str) -> str:
     guess(origin, door, asked.user, "password", check, asked.words, asked.refusals)
     if vouched:
         identity = vouched[0]
-        return begin_vouched(origin, identity.user, via=identity.connector.source, amr=(password.AMR,), next=next)
+        try:
+            return begin_vouched(origin, identity.user, via=identity.connector.source, amr=(password.AMR,), next=next)
+        except Refused:
+            raise Wrong(asked.words) from None
     return new_sign_in(origin, cast(User, asked.user), amr=(password.AMR,), next=next)
 
 
@@ -101,13 +109,17 @@ def begin_vouched(
 
     `mfa_at` is when a trusted provider asked for a second factor; ours is then not asked (`amr` holds `mfa`).
     `provider` holds connector (id), issuer, subject (the `sub` claim) and sid of the session there, and `flow_hash`.
+    Raises Refused if the connector was switched off while it was asked.
     """
     state: dict[str, object] = {}
     if provider is not None:
         state["provider"] = dict(provider)
     if mfa_at is not None:
         state["mfa_at"], amr = mfa_at.isoformat(), (*amr, "mfa")
-    return new_sign_in(origin, user, via=via, amr=amr, next=next, state=state, id_token=id_token)
+    with transaction.atomic():
+        if not connectors.hold_if_on(via):
+            raise Refused("connector-disabled", "this way to sign in was closed", "begin again from the sign-in page")
+        return new_sign_in(origin, user, via=via, amr=amr, next=next, state=state, id_token=id_token)
 
 
 def begin_with_passkey(origin: Origin, door: Door, browser_hash: str, answer: str, next: str) -> str:
@@ -168,7 +180,7 @@ def prove_password(origin: Origin, door: Door, sign_in: SignIn, typed: str) -> N
 def prove_totp(origin: Origin, door: Door, sign_in: SignIn, code: str) -> None:
     """Give a code of the authenticator app. Raises Wrong or Throttled."""
     user = sign_in.user
-    guess(origin, door, user, "totp", lambda: totp.is_right(totp.device_of(user), code), WRONG_CODE)
+    guess(origin, door, user, "totp", lambda: totp.use(user, code), WRONG_CODE)
     with _locked(sign_in, Step.SECOND_FACTOR) as row:
         _take_effect(origin, row)
         _proved(row, totp.AMR)
@@ -253,6 +265,9 @@ def finish(
     `new_device`: the browser is not known to the account, which the person is told.
     """
     with _locked(sign_in, Step.FINISH) as row:
+        # Before anything else: whoever switches a connector off, or signs out there, does not wait for the user's row.
+        if not SignIn.objects.filter(pk=row.pk).delete()[0]:
+            raise Overtaken(*OVER)
         user = row.user
         token = new_token("")
         given = row.state.get("mfa_at")
@@ -277,7 +292,6 @@ def finish(
                 flow_hash=provider.get("flow_hash", ""),
                 id_token=row.id_token or "",
             )
-        row.delete()
         if new_device:
             tell(origin, user, Notice.Kind.NEW_DEVICE, device=session.device_name, via=session.via)
         record(origin, *ended_events([replaces] if replaces else [], "replaced"), started)
@@ -291,15 +305,19 @@ def cancel(sign_in: SignIn) -> None:
 
 @contextmanager
 def _locked(sign_in: SignIn, step: Step) -> Iterator[SignIn]:
-    """The row of a sign-in, locked in a transaction and still wanting `step`; raises Overtaken if it does not."""
+    """The row of a sign-in, locked in a transaction and still wanting `step`; raises Overtaken if it does not.
+
+    What is proved meanwhile is known to the caller's copy once it is committed.
+    """
     with transaction.atomic():
         # The user's row first, as every service does that ends sign-ins: so nobody waits for each other.
         list(User.objects.select_for_update().filter(pk=sign_in.user.pk).order_by().values_list("pk"))
         rows = SignIn.objects.filter(pk=sign_in.pk, user__disabled_at=None).select_related("user")
         row = next(iter(rows), None)
         if row is None or step_of(row) != step:
-            raise Overtaken("this sign-in is over or has gone on elsewhere", "begin again")
+            raise Overtaken(*OVER)
         yield row
+    sign_in.amr, sign_in.state = row.amr, row.state
 
 
 def _proved(row: SignIn, *amr: str) -> None:

@@ -21,7 +21,7 @@ from broker.audit.origin import Origin
 def confirm_with_totp(origin: Origin, door: Door, session: LoginSession, code: str) -> str:
     """A code of the authenticator app; answers the session's new token. Raises Wrong or Throttled."""
     user = session.user
-    guess(origin, door, user, "totp", lambda: totp.is_right(totp.device_of(user), code), WRONG_CODE)
+    guess(origin, door, user, "totp", lambda: totp.use(user, code), WRONG_CODE)
     return confirm_login_session(origin, session, [totp.AMR])
 
 

@@ -19,8 +19,9 @@ from broker.errors import Invalid, PosternError, Throttled
 
 def door_of(request: Request, name: str) -> Door:
     """The counters that a guess at the account `name` from this browser pays into."""
-    user = User.objects.by_name(name)
-    device = known_device(cookies.read(request, cookies.DEVICE), user.pk if user else None)
+    cookie = cookies.read(request, cookies.DEVICE)
+    user = User.objects.by_name(name) if cookie else None
+    device = known_device(cookie, user.pk if user else None)
     return Door(name=name, address=request.address, device=device)
 
 

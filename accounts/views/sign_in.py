@@ -38,20 +38,24 @@ PROVE = {
 def sign_in(request: Request) -> HttpResponse:
     """Name and password."""
     next = safe_next(request.GET.get("next", "") or request.POST.get("next", ""))
-    context: dict[str, object] = {"next": next, "providers": oidc_sign_in.choices()}
     if request.method != "POST":
         if request.login_session:
             return go_on(request, next)
-        return render(request, SIGN_IN, {"form": SignInForm(), **context})
+        return render(request, SIGN_IN, {"form": SignInForm(), **_around(next)})
     form = SignInForm(request.POST)
     if not form.is_valid():
-        return again(request, SIGN_IN, form, context=context)
+        return again(request, SIGN_IN, form, context=_around(next))
     door = door_of(request, form.cleaned_data["username"])
     try:
         token = service.begin(request.origin, door, form.cleaned_data["password"], next)
     except (Wrong, Throttled) as error:
-        return again(request, SIGN_IN, form, error, context=context)
+        return again(request, SIGN_IN, form, error, context=_around(next))
     return begin(request, token)
+
+
+def _around(next: str) -> dict[str, object]:
+    """What stands around the form: where it leads, and the providers to sign in with."""
+    return {"next": next, "providers": oidc_sign_in.choices()}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -70,11 +70,6 @@ def at_step(
 
 def to_next_step(request: Request, sign_in: SignIn) -> HttpResponse:
     """Send the browser to the step that is due; after the last one the login session begins."""
-    sign_in.refresh_from_db(fields=["amr", "state"])
-    return _lead_on(request, sign_in)
-
-
-def _lead_on(request: Request, sign_in: SignIn) -> HttpResponse:
     step = service.step_of(sign_in)
     return _finish(request, sign_in) if step == Step.FINISH else redirect(URLS[step])
 
@@ -84,7 +79,7 @@ def begin(request: Request, token: str) -> HttpResponse:
     sign_in = service.find(token)
     if sign_in is None:
         raise NotFound("this sign-in is over", "begin again")
-    response = _lead_on(request, sign_in)
+    response = to_next_step(request, sign_in)
     if cookies.SESSION not in response.cookies:  # else it was the last step already
         cookies.put(response, cookies.SIGN_IN, token, max_age=int(SIGN_IN_TTL.total_seconds()))
     return response
