@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import sessions
 from accounts.cli_token import PREFIX
 from accounts.models import LoginSession, OAuthCode
-from accounts.services.login_sessions import end_login_session, start
+from accounts.services.login_sessions import SPENT_ELSEWHERE, end_login_session, start
 from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.tokens import digest, new_token
@@ -82,7 +82,7 @@ def start_cli_session(origin: Origin, code: OAuthCode, user_agent: str) -> tuple
         key_thumbprint=code.key_thumbprint,
     )
     # Given in the browser, it confirms what is done there: what wants a confirmation of its own asks for another one.
-    session.mfa_spent_at = parent.mfa_spent_at or parent.mfa_at
+    session.mfa_spent_at = SPENT_ELSEWHERE
     session.save(update_fields=["mfa_spent_at"])
     code.used_at, code.made = timezone.now(), session
     code.save(update_fields=["used_at", "made"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -29,6 +29,9 @@ from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.errors import NotFound
 from broker.tokens import digest, new_token
+
+SPENT_ELSEWHERE = datetime(1970, 1, 2, tzinfo=UTC)
+"""When a confirmation was spent that is another login session's to use: too long ago for any `mfa_reuse`."""
 
 KEEP = timedelta(days=30)
 """How long used invites, codes and abandoned sign-ins are kept before housekeeping removes them."""

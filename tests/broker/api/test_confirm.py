@@ -15,18 +15,23 @@ from django.utils import timezone
 from django_otp.oath import hotp
 
 from accounts.authenticators.recovery import new_codes
-from accounts.models import Confirmation, LoginSession, TotpDevice
+from accounts.models import Confirmation, LoginSession, OAuthCode, TotpDevice
+from accounts.services.cli_sessions import start_cli_session
 from accounts.services.confirmations import answer, is_proved
 from accounts.services.login_sessions import confirm_login_session, end_login_session
 from accounts.throttle import ACCOUNT
 from broker import live
-from broker.errors import Conflict
+from broker.audit.origin import Origin
+from broker.errors import Conflict, Denied
 from broker.models import AuditEvent
 from broker.services.authorities import ensure_authorities
+from broker.services.certificates import issue_access
+from broker.services.decisions import subject_now
 from tests.broker.cast import PUBLIC_KEY, Actor, Cast, change, client
 from tests.broker.console.browser import Browser, words
 
 SEED = b"12345678901234567890"
+ORIGIN = Origin("person", "", "alice", "192.0.2.9", "r")
 ACCESS = {"server": "db-1", "login": "root", "public_key": PUBLIC_KEY}
 
 
@@ -136,8 +141,6 @@ def prove(browser: Browser, amr: str = "otp") -> None:
 
 
 def _origin(browser: Browser) -> Any:
-    from broker.audit.origin import Origin
-
     assert browser.session
     user = browser.session.user
     return Origin("person", str(user.pk), user.username, "192.0.2.9", "r", str(browser.session.pk))
@@ -176,6 +179,52 @@ def test_one_confirmation_in_the_browser_confirms_one_thing(alice: Actor) -> Non
     browser.session.refresh_from_db()  # type: ignore[union-attr]
     assert browser.session
     assert browser.session.mfa_spent_at is not None
+
+
+def demand_a_batch() -> None:
+    change(
+        "{kind: role, metadata: {name: engineer}, spec: {options: {mfa_per_session: true, mfa_reuse: 10m},"
+        " allow: {server_labels: {env: dev}, logins: [root]}}}"
+    )
+
+
+def started_under(session: LoginSession) -> str:
+    """What comes of asking for a certificate under a login session: nothing (it was given), or the first reason."""
+    live.forget()
+    try:
+        issue_access(ORIGIN, subject_now(str(session.pk)), "db-1", "root", PUBLIC_KEY)
+    except Denied as error:
+        return str(error.denial.reasons[0])
+    return ""
+
+
+def test_what_went_over_to_a_terminal_starts_no_batch_in_the_browser(alice: Actor) -> None:
+    """M22: it is the terminal's alone, also where one confirmation is good for all of ten minutes."""
+    demand_a_batch()
+    browser, asked = Browser("alice"), ask(alice)
+    prove(browser)
+    browser.post(f"/confirm/{asked['id']}", answer="yes", number=asked["number"])
+    assert browser.session
+    assert started_under(browser.session) == "mfa-spent"
+    assert started_under(alice.session) == ""
+
+
+@pytest.mark.parametrize("spent", [False, True])
+def test_a_new_terminal_starts_no_batch_by_what_was_given_in_the_browser(alice: Actor, spent: bool) -> None:
+    """M22: a sign-in of the CLI brings no confirmation along, whether or not the browser has used it."""
+    demand_a_batch()
+    browser = Browser("alice")
+    prove(browser)
+    assert browser.session
+    if spent:
+        assert started_under(browser.session) == ""
+    code = OAuthCode(login_session=browser.session, code_hash="c" * 64, expires_at=timezone.now(), key_thumbprint="t")
+    code.save()
+    browser.session.refresh_from_db()
+    terminal, _ = start_cli_session(ORIGIN, code, "")
+    assert started_under(terminal) == "mfa-spent"
+    confirm_login_session(ORIGIN, terminal, ["otp"])
+    assert started_under(terminal) == ""
 
 
 def test_a_wrong_number_and_a_no_refuse_and_are_on_record(alice: Actor) -> None:
