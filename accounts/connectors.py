@@ -82,6 +82,15 @@ def named(name: str) -> Connector:
     return found
 
 
+def hold_if_on(source: str) -> bool:
+    """Whether the connector of that source is on, and stays so until the caller's transaction ends: what comes by it is
+    there for whoever switches it off to end.
+    """
+    kind, _, name = source.partition(":")
+    rows = Connector.objects.select_for_update(no_key=True).filter(kind=kind, name=name, enabled=True)
+    return bool(rows.order_by().values_list("pk"))
+
+
 def note_ok(connector: Connector) -> None:
     """The other side answered as it should. Never raises, and writes no more than every few seconds."""
     _note(connector, "")
@@ -113,8 +122,10 @@ def _write(connector: Connector, problem: str) -> None:
             was, now = row.problem, timezone.now()
             row.problem, row.checked_at = problem, now
             if not problem:
-                row.ok_at = now
-            row.save(update_fields=["problem", "checked_at", "ok_at"])
+                row.ok_at, row.failing_since = now, None
+            elif not was:
+                row.failing_since = now
+            row.save(update_fields=["problem", "failing_since", "checked_at", "ok_at"])
             about: dict[str, Any] = {"id": str(row.pk), "label": row.name, "connector_kind": row.kind}
             if problem and not was:
                 record(system("connectors"), ConnectorFailed(**about, problem=problem))
@@ -127,7 +138,8 @@ def _write(connector: Connector, problem: str) -> None:
         if len(_noted) >= MAX_KEPT:
             _noted.clear()
         _noted[connector.pk] = (time.monotonic(), problem)
-    connector.problem, connector.checked_at, connector.ok_at = row.problem, row.checked_at, row.ok_at
+    for field in ("problem", "failing_since", "checked_at", "ok_at"):
+        setattr(connector, field, getattr(row, field))
 
 
 def forget() -> None:

@@ -30,7 +30,7 @@ def words_of(kind: str, data: dict[str, Any]) -> Words:
     """The words for a notice; a kind that is not known any more is told plainly."""
     said = {name: plain(str(value)) for name, value in data.items()}
     factor = FACTORS.get(said.get("factor", ""), "second factor")
-    called = f" “{said['label']}”" if said.get("label") else ""
+    called = f" “{said['name']}”" if said.get("name") else ""
     connector = said.get("connector", "a provider")
     match kind:
         case Kind.NEW_DEVICE:
@@ -74,6 +74,9 @@ def words_of(kind: str, data: dict[str, Any]) -> Words:
             return Words(
                 "Somebody is guessing", text, "nobody got in by this; is your password used elsewhere? change it"
             )
+        case Kind.PASSKEY_COPIED:
+            text = f"the passkey or security key{called} was refused: its counter says that a copy of it was used"
+            return Words("Is a key of yours copied?", text, "remove it, register another one, tell an administrator")
     return Words("About your account", plain(kind))
 
 

@@ -13,7 +13,8 @@ class Connector(models.Model):
     """One provider, directory or provisioning client, as its document says. `document` never holds `secret`.
 
     The client secret or bind password is sealed; of a SCIM client's token only the hash is kept. `checked_at` is when
-    the other side was last asked, `ok_at` when it last answered well, `problem` what it answered otherwise, in words.
+    the other side was last asked, `ok_at` when it last answered well, `problem` what it answered otherwise, in words,
+    and `failing_since` when that began.
     """
 
     class Kind(models.TextChoices):
@@ -32,6 +33,7 @@ class Connector(models.Model):
     checked_at = models.DateTimeField(null=True, blank=True)
     ok_at = models.DateTimeField(null=True, blank=True)
     problem = models.CharField(max_length=500, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -26,6 +26,7 @@ class Notice(models.Model):
         ADDRESS_CHANGED = "address-changed"
         SESSION_ENDED = "session-ended"
         THROTTLED = "throttled"
+        PASSKEY_COPIED = "passkey-copied"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="notices")

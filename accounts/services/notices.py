@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts.models import Notice, User
+from accounts.models import LoginSession, Notice, User
 from broker.audit.origin import Origin
 
 KEEP = timedelta(days=180)
@@ -22,8 +22,14 @@ KEEP = timedelta(days=180)
 SHOWN = 50
 """At most so many are shown."""
 
-THROTTLED_EVERY = timedelta(hours=1)
-"""Somebody who goes on guessing gives no more than one notice in this time."""
+ATTEMPTS = (Notice.Kind.THROTTLED, Notice.Kind.PASSKEY_COPIED)
+"""What others do who try to come in, as often as they please."""
+
+ATTEMPTS_EVERY = timedelta(hours=1)
+"""Somebody who goes on trying gives no more than one notice of a kind in this time."""
+
+OF_THE_FIRST_SIGN_IN = (Notice.Kind.FACTOR_ADDED, Notice.Kind.IDENTITY_LINKED)
+"""What belongs to coming in for the first time, which is told as a whole (a new device) when that is done."""
 
 Value = str | int | bool | Sequence[str]
 
@@ -33,7 +39,9 @@ def tell(origin: Origin, user: User, kind: Notice.Kind, **data: Value) -> None:
 
     `by` names who did it when that was not the user: an administrator, or a connector.
     """
-    if user.kind != User.Kind.PERSON or (kind == Notice.Kind.THROTTLED and _told_lately(user, kind)):
+    if user.kind != User.Kind.PERSON or (kind in ATTEMPTS and _told_lately(user, kind)):
+        return
+    if kind in OF_THE_FIRST_SIGN_IN and not LoginSession.objects.filter(user=user).exists():
         return
     if origin.actor_name and origin.actor_id != str(user.pk):
         data.setdefault("by", origin.actor_name)
@@ -73,4 +81,4 @@ def _unseen(user: User) -> QuerySet[Notice]:
 
 
 def _told_lately(user: User, kind: Notice.Kind) -> bool:
-    return Notice.objects.filter(user=user, kind=kind, created_at__gt=timezone.now() - THROTTLED_EVERY).exists()
+    return Notice.objects.filter(user=user, kind=kind, created_at__gt=timezone.now() - ATTEMPTS_EVERY).exists()

@@ -119,6 +119,7 @@ def prove(origin: Origin, door: Door, place: Place, user: User | None, text: str
         with transaction.atomic():
             about = {"id": str(error.used.user_id), "label": error.used.user.username}
             counts = {"called": error.used.name, "known": error.used.sign_count, "given": error.given}
+            tell(origin, error.used.user, Notice.Kind.PASSKEY_COPIED, name=error.used.name)
             record(origin, PasskeyCloned(**about, **counts))
         _refused(origin, paid, error.used.user, error.why, Wrong(NOT_KNOWN, "use another way"))
     except NotAccepted as error:

@@ -128,8 +128,8 @@ def _update(
         row.secret = secret_of(spec)
         fields.append("secret")
     if any(field.path.startswith(_OTHER_SIDE) for field in change.fields):
-        row.problem, row.checked_at, row.ok_at = "", None, None
-        fields += ["problem", "checked_at", "ok_at"]
+        row.problem, row.failing_since, row.checked_at, row.ok_at = "", None, None, None
+        fields += ["problem", "failing_since", "checked_at", "ok_at"]
     row.save(update_fields=fields)
     ended = _end_sessions(row, "connector-disabled") if was_enabled and not row.enabled else []
     changed = tuple(field.path for field in change.fields)

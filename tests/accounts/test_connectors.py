@@ -69,16 +69,21 @@ def test_a_problem_is_on_record_once_and_so_is_its_end() -> None:
     assert (said(), row.problem, row.ok_at) == ([], "", row.checked_at)
     for _ in range(3):
         connectors.note_problem(row, "does not\nanswer")
+    began = Connector.objects.get(pk=row.pk).failing_since
     connectors.note_problem(row, "its certificate ran out")
     row.refresh_from_db()
-    assert row.problem == "its certificate ran out"
     assert row.ok_at
+    assert began
+    assert row.ok_at < began == row.failing_since, "another problem is not another failure"
+    assert row.problem == "its certificate ran out"
     assert row.checked_at
-    assert row.ok_at < row.checked_at
+    assert row.failing_since < row.checked_at
     connectors.note_ok(row)
     connectors.note_ok(row)
     row.refresh_from_db()
-    assert (row.problem, said()) == ("", ["connector.failed", "connector.recovered"])
+    assert row.problem == ""
+    assert row.failing_since is None
+    assert said() == ["connector.failed", "connector.recovered"]
     event = AuditEvent.objects.get(name="connector.failed")
     assert (event.resource_name, event.data["problem"]) == ("corp", "does not answer")
     assert event.data["connector_kind"] == "oidc"

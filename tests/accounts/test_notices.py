@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from accounts import throttle
 from accounts.authenticators import recovery, totp
 from accounts.mail import MailFailed, send
-from accounts.models import Notice, TotpDevice, User
+from accounts.models import LoginSession, Notice, TotpDevice, User
 from accounts.notice_words import words_of
 from accounts.services import notices
 from accounts.services.factor_resets import forget_factors
 from accounts.services.notice_mail import text_of
+from accounts.services.users import create_user
 from broker.audit.origin import Origin, system
 from tests.accounts.test_sign_in import give_password
 from tests.conftest import TESTS, Clock, Person, new_client, new_person
@@ -60,6 +62,18 @@ def test_what_is_undone_is_not_told(alice: Person) -> None:
         notices.tell(TESTS, alice.user, Notice.Kind.PASSWORD_CHANGED)
         transaction.set_rollback(True)
     assert told(alice) == []
+
+
+@pytest.mark.parametrize("kind", [Notice.Kind.FACTOR_ADDED, Notice.Kind.IDENTITY_LINKED])
+def test_what_belongs_to_the_first_sign_in_is_not_told_beside_it(alice: Person, kind: Notice.Kind) -> None:
+    """It is, to whoever was in before: somebody else may have done it."""
+    newcomer = create_user(TESTS, "dora")
+    notices.tell(TESTS, newcomer, kind)
+    notices.tell(TESTS, newcomer, Notice.Kind.NEW_DEVICE)
+    assert [notice.kind for notice in Notice.objects.filter(user=newcomer)] == ["new-device"]
+    LoginSession.objects.filter(pk=alice.session.pk).update(ended_at=timezone.now())
+    notices.tell(TESTS, alice.user, kind)
+    assert told(alice) == [kind]
 
 
 # --- what is told -----------------------------------------------------------------------------------------------------

@@ -25,11 +25,15 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the other side was when it was last asked: `state` as a badge, `words` for people."""
+    """How the other side was when it was last asked: `state` as a badge, `words` for people.
+
+    `at` is when that was; of a problem, when it began. `ok_at` is when it last answered well before that.
+    """
 
     state: str
     words: str
     at: datetime | None = None
+    ok_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def health_of(row: Connector) -> Health:
             return Health("pending", "it has no token yet, so nothing can come by it")
         return Health("active", "its token was made", row.token_made_at)
     if row.problem:
-        return Health("error", row.problem, row.ok_at)
+        return Health("error", row.problem, row.failing_since, row.ok_at)
     if row.checked_at is None:
         return Health("pending", "it was not asked yet")
     return Health("active", "it answered well", row.checked_at)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -291,10 +293,11 @@ def test_the_list_says_how_each_is_and_who_came(world: Cast) -> None:
 
 def test_administrators_are_told_on_every_page_that_a_connector_is_in_trouble(world: Cast) -> None:
     """L28: while it lasts, and nobody else; a connector that is off is no trouble."""
-    Connector.objects.filter(name="directory").update(problem="does not answer")
-    said = "ldap:directory : does not answer. Nobody new can come in by it"
-    assert said in words(Browser("adam").get("/console/users"))
-    assert said in words(Browser("adam").get("/"))
+    began = timezone.now() - timedelta(hours=3)
+    Connector.objects.filter(name="directory").update(problem="does not answer", failing_since=began)
+    for path in ("/console/users", "/", "/console/connectors/directory"):
+        page = words(Browser("adam").get(path))
+        assert re.search(r"ldap:directory : does not answer, since 3 h ago ?\. Nobody new can come in", page), page
     assert "does not answer" not in words(Browser("alice").get("/"))
     Connector.objects.filter(name="directory").update(enabled=False)
     assert "does not answer" not in words(Browser("adam").get("/"))

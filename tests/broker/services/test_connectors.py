@@ -374,9 +374,9 @@ def test_whom_a_deleted_connector_disabled_another_of_its_name_does_not_let_in(c
 
 def test_another_address_is_not_known_to_be_ill(cast: Cast) -> None:
     change(ldap())
-    Connector.objects.update(problem="does not answer", checked_at=timezone.now())
+    Connector.objects.update(problem="does not answer", checked_at=timezone.now(), failing_since=timezone.now())
     change(ldap(fingerprint(CANARY)).replace("name: directory", "name: directory, description: staff"))
     assert Connector.objects.get().problem == "does not answer"
     change(ldap(url="ldaps://ldap2.example.com"))
     row = Connector.objects.get()
-    assert (row.problem, row.checked_at, row.ok_at) == ("", None, None)
+    assert (row.problem, row.failing_since, row.checked_at, row.ok_at) == ("", None, None, None)
