@@ -224,10 +224,14 @@ def test_removing_one_ends_nothing_and_is_recorded_and_noticed(alice: Person, ke
     assert browser.post("/sign-in/passkey", sent).status_code == 422
 
 
-def test_the_app_can_go_once_there_is_a_passkey(alice: Person, key: SoftKey) -> None:
+def test_the_app_can_go_once_there_is_a_passkey(alice: Person, bob: Person, key: SoftKey) -> None:
+    link = b'href="/account/authenticator/remove"'
+    assert link not in bob.client.get("/account").content, "his only one"
+    assert link in alice.client.get("/account").content
     assert alice.client.post("/account/authenticator/remove").status_code == 302
     assert second_factor.kinds_of(alice.user) == ("passkey",)
     assert AuditEvent.objects.get(name="user.factor.removed").data["factor"] == "totp"
+    assert link not in alice.client.get("/account").content
     assert alice.client.post("/account/authenticator/remove").status_code == 404
     assert "stops working" not in alice.client.get("/account/authenticator").content.decode()
 
