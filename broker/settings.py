@@ -189,7 +189,6 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "ERROR"},
         "asyncio": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},  # it would write down each request to a provider
     },
 }
