@@ -372,7 +372,10 @@ def test_every_page_about_passkeys_fits_every_screen(world: World, width: int, h
     page = seat.page
     no_suggestions(seat)
 
-    def fits(name: str) -> None:
+    def fits(name: str, heading: str = "") -> None:
+        """The page does that is open, or is about to be: the one with this heading."""
+        if heading:
+            expect(page.locator("h1")).to_have_text(re.compile(heading))
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, f"{name} is too wide"
         assert page.locator("h1").count() == 1, name
         assert page.locator("main .button-primary:visible").count() <= 1, name
@@ -388,15 +391,16 @@ def test_every_page_about_passkeys_fits_every_screen(world: World, width: int, h
     seat.press("Go on as")
     page.get_by_label("New password").fill(PASSWORD)
     seat.press("Go on")
-    fits("enrol")
+    fits("enrol", "Set up your second factor")
     seat.verifies(laptop, False)
     seat.press("Set up a passkey")
     expect(page.get_by_role("alert")).to_contain_text("cancelled")
     fits("enrol-cancelled")
     seat.verifies(laptop, True)
     seat.press("Set up a passkey")
-    fits("recovery-codes")
+    fits("recovery-codes", "Keep your recovery codes")
     seat.press("I have saved them")
+    page.wait_for_url(world.product.url + "/")
     page.goto("/account/passkeys")
     fits("list-of-one")
     page.goto("/account/passkeys/add")
@@ -407,10 +411,10 @@ def test_every_page_about_passkeys_fits_every_screen(world: World, width: int, h
     expect(page.locator("tbody tr")).to_have_count(2)
     fits("list-of-two")
     page.get_by_role("link", name=re.compile("Rename the security")).click()
-    fits("rename")
+    fits("rename", "Rename a passkey")
     page.goto("/account/passkeys")
     page.get_by_role("link", name=re.compile("Remove the security")).click()
-    fits("remove")
+    fits("remove", "Remove ")
     for name, query in (("account", "next=/account/passkeys"), ("step-up", "need=phishing-resistant&next=/")):
         page.goto(f"/account/confirm?{query}")
         fits(f"confirm-{name}")
@@ -421,8 +425,9 @@ def test_every_page_about_passkeys_fits_every_screen(world: World, width: int, h
     seat.unplug(key)
     seat.sign_out()
     give_password(seat, f"eve-{width}-{theme}")
-    fits("second-factor")
+    fits("second-factor", "Use your passkey")
     page.get_by_role("link", name="Use a recovery code instead").click()
+    page.wait_for_url("**with=recovery-code**")
     fits("second-factor-recovery-code")
     page.context.close()
 
