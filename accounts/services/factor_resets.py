@@ -36,8 +36,10 @@ def pending(user: User) -> FactorReset | None:
 
 @transaction.atomic
 def ask(origin: Origin, user: User) -> FactorReset:
-    """A reset that waits. Raises Conflict if one does already."""
-    User.objects.select_for_update().get(pk=user.pk)
+    """A reset that waits. Raises Conflict if one does already, or if the person could not sign in to refuse it."""
+    user = User.objects.select_for_update().get(pk=user.pk)
+    if not user.is_active:
+        raise Conflict(f"{user.username} is disabled", "enable the user first")
     if waiting := pending(user):
         hint = "somebody else approves it, or you cancel it and begin anew"
         raise Conflict(f"a reset of {user.username}, asked for by {waiting.asked_by}, is waiting already", hint)
@@ -62,7 +64,6 @@ def approve(origin: Origin, user: User) -> int:
     That it is not the one who asked is for the caller to see to, who knows who acts.
     """
     reset = _claimed(user, Outcome.DONE, approved_by=origin.actor_name[:200])
-    record(origin, FactorsResetApproved(**_about(reset)))
     return forget_factors(origin, user, "approved", reset)
 
 
@@ -89,6 +90,15 @@ def carry_out_due(user: User | None = None) -> int:
     return sum(_carry_out(reset) for reset in list(rows))
 
 
+def cancelled_events(user: User) -> list[Event]:
+    """Take back what waits for this user, because something overtook it; the events to record. In a transaction."""
+    if not pending(user):
+        return []
+    reset = _claimed(user, Outcome.CANCELLED)
+    Invite.objects.filter(reset=reset).delete()
+    return [FactorsResetCancelled(**_about(reset))]
+
+
 @transaction.atomic
 def forget_factors(origin: Origin, user: User, how: str, reset: FactorReset | None = None) -> int:
     """Forget second factors and recovery codes, end all sessions; answers how many. A reset that waited is overtaken.
@@ -97,10 +107,10 @@ def forget_factors(origin: Origin, user: User, how: str, reset: FactorReset | No
     """
     user = User.objects.select_for_update().get(pk=user.pk)
     events: list[Event] = []
-    if reset is None and (waiting := pending(user)):
-        _claimed(user, Outcome.CANCELLED)
-        Invite.objects.filter(reset=waiting).delete()
-        events.append(FactorsResetCancelled(**_about(waiting)))
+    if reset is None:
+        events += cancelled_events(user)
+    elif how == "approved":
+        events.append(FactorsResetApproved(**_about(reset)))
     for factor in (TotpDevice, Passkey, RecoveryCode):
         factor.objects.filter(user=user).delete()
     ended = end_all(user, "factors-reset")

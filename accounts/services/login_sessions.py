@@ -135,7 +135,9 @@ def ended_events(ending: Iterable[LoginSession], why: str) -> list[Event]:
     """Mark sessions as ended, each once whoever else does so; the events to record. Call it in a transaction."""
     now = timezone.now()
     events: list[Event] = []
-    for session in ending:
+    for session in sorted(
+        ending, key=lambda one: one.pk
+    ):  # in one order, or two who end the same ones hold each other up
         row = LoginSession.objects.filter(pk=session.pk, ended_at=None)
         if row.update(ended_at=now, ended_reason=why):
             session.ended_at, session.ended_reason = now, why

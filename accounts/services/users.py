@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Group, Invite, Membership, User
 from accounts.names import is_name, name_key
+from accounts.services.factor_resets import cancelled_events
 from accounts.services.login_sessions import end_all
 from broker.audit.event import (
     Event,
@@ -92,7 +93,7 @@ def disable_user(origin: Origin, user: User, why: str = "", *, by: str = "") -> 
     """
     user = User.objects.select_for_update().get(pk=user.pk)
     Invite.objects.filter(user=user, used_at=None).delete()
-    events: list[Event] = []
+    events: list[Event] = cancelled_events(user)  # nobody can refuse it now, and its link is dead
     if not user.disabled_at:
         user.disabled_at, user.disabled_reason, user.disabled_by = timezone.now(), why[:500], by
         events.append(UserDisabled(id=str(user.pk), label=user.username, why=user.disabled_reason, by=by))

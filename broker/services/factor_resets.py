@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,8 +68,8 @@ def approve_reset(origin: Origin, subject: Subject | None, name: str) -> int:
         now_waiting = factor_resets.pending(User.objects.select_for_update().get(pk=user.pk))
         if waiting is None or now_waiting is None or now_waiting.pk != waiting.pk:
             raise NotFound(f"no reset of {user.username} is waiting", "look at the user's page again")
-        _end_uses(origin, user)
-        factor_resets.approve(origin, user)
+        with _uses_end(origin, user):
+            factor_resets.approve(origin, user)
         return impact.count()
 
 
@@ -92,12 +94,18 @@ def _has_link(user: User) -> bool:
 
 def _forget(origin: Origin, user: User) -> int:
     impact = Impact()
-    _end_uses(origin, user)
-    factor_resets.forget_factors(origin, user, "at-once")
+    with _uses_end(origin, user):
+        factor_resets.forget_factors(origin, user, "at-once")
     return impact.count()
 
 
-def _end_uses(origin: Origin, user: User) -> None:
+@contextmanager
+def _uses_end(origin: Origin, user: User) -> Iterator[None]:
+    """Around what forgets the factors: ends what is open, and holds the log only when no row is waited for any more.
+
+    Whoever starts a session has its row when they come to the log.
+    """
     ended = ended_events("factors-reset", user_id=user.pk)
+    yield
     if ended:
         record(origin, *ended)

@@ -62,6 +62,7 @@ def disable(origin: Origin, user: User, why: str, *, by: str = "") -> int:
     Launch.objects.filter(login_session__user=user).delete()
     open_now = AccessSession.objects.filter(user_id=user.pk, ended_at=None, expires_at__gt=timezone.now()).count()
     ended = ended_events("user-disabled", user_id=user.pk)
-    if ended:
+    logins = accounts.disable_user(origin, user, why, by=by)
+    if ended:  # late: whoever starts a session has its row when they come to the log
         record(origin, *ended)
-    return open_now + accounts.disable_user(origin, user, why, by=by)
+    return open_now + logins

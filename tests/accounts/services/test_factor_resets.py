@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.authenticators import recovery, second_factor, totp
@@ -15,11 +18,13 @@ from accounts.models import Connector, FactorReset, Identity, Invite, LoginSessi
 from accounts.services import factor_resets as service
 from accounts.services.invites import reset_factors
 from accounts.services.sign_in import Step, begin_vouched, find, step_of
+from accounts.services.users import disable_user, enable_user
 from broker.audit.origin import Origin
 from broker.errors import Conflict, Denied, NotFound
 from broker.models import AuditEvent
 from broker.policy import Subject
-from broker.services import factor_resets
+from broker.services import factor_resets, leavers
+from broker.services.app_sessions import issue_app_token
 from tests.accounts.test_enrolment import path_of
 from tests.broker.cast import Actor, Cast, change, signed_in
 from tests.conftest import TESTS, Clock, Person, new_client
@@ -132,6 +137,27 @@ def test_refused_and_approved_at_once_is_one_of_them(alice: Person) -> None:
     assert (outcome == "done") == (not second_factor.has_any(alice.user))
 
 
+def test_of_who_is_disabled_nothing_waits(alice: Person, clock: Clock) -> None:
+    """M18: who cannot sign in cannot refuse, so disabling does not let the time run out behind their back."""
+    service.ask(ADAM, alice.user)
+    disable_user(ADAM, alice.user)
+    assert service.pending(alice.user) is None
+    clock.advance(7200)
+    assert service.carry_out_due() == 0
+    enable_user(ADAM, alice.user)
+    assert service.carry_out_due() == 0
+    assert totp.device_of(alice.user) == alice.device
+    assert events() == ["user.factors.reset.asked", "user.factors.reset.cancelled"]
+
+
+def test_of_who_is_disabled_none_is_asked_for(alice: Person) -> None:
+    """M18."""
+    disable_user(ADAM, alice.user)
+    with pytest.raises(Conflict, match="alice is disabled"):
+        service.ask(ADAM, User.objects.get(pk=alice.user.pk))
+    assert not FactorReset.objects.exists()
+
+
 # --- the link ---------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +251,30 @@ def test_a_second_administrator_approves(cast: Cast, clock: Clock) -> None:
     assert (done.data["how"], done.data["asked_by"], done.actor_name) == ("approved", "adam", "ada")
     assert reset.link
     assert new_client().get(path_of(reset.link)).status_code == 200
+
+
+def waited_for_after_the_log(act: Callable[[], object]) -> list[str]:
+    """The rows of sessions that are changed when the log is held already: who holds one and waits for the log as well
+    would wait for ever."""
+    with CaptureQueriesContext(connection) as captured:
+        act()
+    said = [query["sql"] for query in captured]
+    first = next(number for number, sql in enumerate(said) if sql.startswith("INSERT INTO broker_auditevent"))
+    assert any(sql.startswith('UPDATE "accounts_loginsession"') for sql in said[:first])
+    return [sql for sql in said[first:] if re.match(r'UPDATE "(accounts_loginsession|broker_accesssession)"', sql)]
+
+
+def test_who_ends_sessions_has_them_before_the_log(cast: Cast, clock: Clock) -> None:
+    """An approval, a reset at once and a disabling do not hold up, and are not undone for, a session that starts."""
+    asked(cast)
+    ada = other_administrator(cast)
+    for name in ("alice", "bob"):
+        issue_app_token(getattr(cast, name).origin, getattr(cast, name).session, "grafana")
+    assert not waited_for_after_the_log(lambda: factor_resets.approve_reset(ada.origin, ada.subject, "alice"))
+    assert not waited_for_after_the_log(lambda: factor_resets.reset_mfa(ada.origin, ada.subject, "bob"))
+    again = signed_in(User.objects.get(username="bob"))
+    issue_app_token(again.origin, again.session, "grafana")
+    assert not waited_for_after_the_log(lambda: leavers.disable(ada.origin, again.user, "gone"))
 
 
 def test_a_reset_that_waited_for_somebody_else_is_not_the_one_approved(cast: Cast, clock: Clock) -> None:
