@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import ldap
 
+from accounts.directory.deadline import in_time
 from accounts.directory.entry import Down
 from broker.documents.connector_spec import LdapSpec
 
@@ -30,6 +31,9 @@ REFUSALS = (
 )
 """A server that answers the bind itself, and answers no."""
 
+GRACE = 1.0
+"""Seconds beyond the time-out after which a connection is given up: the library, where it has a time-out, says why."""
+
 BROKEN = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR)
 """What a connection that was closed meanwhile says."""
 
@@ -44,20 +48,26 @@ def bound(spec: LdapSpec, dn: str, password: str, kind: Any = ldap.initialize) -
         raise ldap.INVALID_CREDENTIALS({"desc": "an empty password proves nothing"})
     failures = []
     for url in spec.urls:
-        connection = _prepared(spec, url, kind)
+        connect = functools.partial(_bound_at, spec, url, dn, password, kind)
         try:
-            if spec.start_tls and not url.startswith("ldaps:"):
-                _start_tls(connection)
-            connection.simple_bind_s(dn, password)
+            return in_time(url, connect, close, spec.timeout + GRACE)
         except REFUSALS:
-            close(connection)
             raise
         except (ldap.LDAPError, Down) as error:
-            close(connection)
             failures.append(f"{url}: {words(error)}")
-            continue
-        return connection
     raise Down("; ".join(failures) or "there is no address to ask")
+
+
+def _bound_at(spec: LdapSpec, url: str, dn: str, password: str, kind: Any) -> Connection:
+    connection = _prepared(spec, url, kind)
+    try:
+        if spec.start_tls and not url.startswith("ldaps:"):
+            _start_tls(connection)
+        connection.simple_bind_s(dn, password)
+    except BaseException:
+        close(connection)
+        raise
+    return connection
 
 
 def _start_tls(connection: Connection) -> None:

@@ -116,9 +116,11 @@ class Directory:
         try:
             close(bound(self.spec, dn, password))
         except REFUSALS:
+            self._answered()
             return False
         except Down as error:
             raise self._failed(error.message) from None
+        self._answered()
         return True
 
     def _find(self, connection: Connection, name: str) -> Entry | None:
@@ -186,6 +188,7 @@ class Directory:
                     pass
             return self._put_back_after(bound(self.spec, self.spec.bind_dn, self._password), question)
         except REFUSALS as error:
+            self._answered()
             raise Down(self._what_was_refused(error)) from None
         except ldap.FILTER_ERROR:
             raise Down("a filter of this connector is malformed") from None
@@ -206,6 +209,7 @@ class Directory:
         except BaseException:
             close(connection)
             raise
+        self._answered()
         with self._lock:
             if len(self._idle) < KEPT:
                 self._idle.append(connection)
@@ -218,8 +222,16 @@ class Directory:
             return self._idle.pop() if self._idle else None
 
     def _refuse_while_resting(self) -> None:
-        if self.rests:
-            raise Down(self._problem)
+        """After the rest one tries, and the others do not wait for how that goes. Raises Down."""
+        with self._lock:
+            if self.rests:
+                raise Down(self._problem)
+            if self._problem:
+                self._rests_until = time.monotonic() + REST
+
+    def _answered(self) -> None:
+        with self._lock:
+            self._problem, self._rests_until = "", 0.0
 
     def _failed(self, problem: str) -> Down:
         self._problem, self._rests_until = problem, time.monotonic() + REST

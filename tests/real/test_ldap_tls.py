@@ -294,3 +294,37 @@ def test_the_next_address_is_asked_when_the_first_is_dead(encrypted: Slapd, auth
     working = spec(encrypted, authority.pem, start_tls=False)
     both = replace(working, urls=("ldaps://127.0.0.1:9", encrypted.tls_url))
     assert Directory(both, READER_PASSWORD).find("alice")
+
+
+class Silent(Recorder):
+    """Answers the first thing it hears, and then nothing any more."""
+
+    def _run(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            self.seen.append(connection.recv(65536))
+            connection.sendall(self._answer)
+            while data := connection.recv(65536):
+                self.seen.append(data)
+
+
+@BOTH
+def test_a_handshake_that_is_not_answered_ends_in_time(authority: Authority, start_tls: bool) -> None:
+    """L28: a directory that takes connections and hangs holds no thread that people wait on, and learns nothing."""
+    silent = Silent(SUCCESS if start_tls else b"")
+    try:
+        url = f"{'ldap' if start_tls else 'ldaps'}://127.0.0.1:{silent.port}"
+        hangs = spec(None, authority.pem, start_tls=start_tls, url=url)  # type: ignore[arg-type]
+        tried = threading.Thread(target=refused_by, args=(replace(hangs, timeout=0.5),), daemon=True)
+        tried.start()
+        tried.join(5)
+        assert not tried.is_alive()
+        assert silent.seen
+        assert READER_PASSWORD.encode() not in b"".join(silent.seen)
+    finally:
+        silent.close()
+
+
+def refused_by(wrong: LdapSpec) -> None:
+    with pytest.raises(Down):
+        bound(wrong, READER, READER_PASSWORD)
