@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import connectors
-from accounts.models import Connector, Identity, LoginSession, ProviderFlow
+from accounts.models import Connector, Identity, LoginSession, ProviderFlow, User
 from accounts.oidc import flow
 from accounts.oidc.discovery import provider_of
 from accounts.oidc.errors import NotBelieved, ProviderError
@@ -36,6 +36,7 @@ from accounts.services.oidc_flow import (
     vouched_by,
 )
 from accounts.services.sign_in import FEDERATED, begin_vouched
+from accounts.sessions import live
 from broker.audit.connector_event import ConnectorTested
 from broker.audit.log import record
 from broker.audit.origin import Origin
@@ -230,18 +231,20 @@ def _arrive(origin: Origin, vouched: Vouched, spec: OidcSpec) -> Identity:
 
 
 def _confirm(origin: Origin, row: ProviderFlow, vouched: Vouched, flow_hash: str) -> Result:
-    session, arrival = _session_of(row), vouched.arrival
-    if not session.user.identities.filter(issuer=arrival.issuer, subject=arrival.subject).exists():
-        raise Refused("other-account", "you signed in there to an account that is not yours here", "try again")
-    if not vouched.factor.counts:
-        raise Refused("no-second-factor", vouched.factor.words, "give your second factor here instead")
-    token = confirm_login_session(origin, session, (*vouched.factor.amr, "mfa"), at=vouched.factor.at)
+    arrival = vouched.arrival
+    with transaction.atomic():
+        session = _session_of(row)
+        if not session.user.identities.filter(issuer=arrival.issuer, subject=arrival.subject).exists():
+            raise Refused("other-account", "you signed in there to an account that is not yours here", "try again")
+        if not vouched.factor.counts:
+            raise Refused("no-second-factor", vouched.factor.words, "give your second factor here instead")
+        token = confirm_login_session(origin, session, (*vouched.factor.amr, "mfa"), at=vouched.factor.at)
     return Confirmed(token, row.next)
 
 
 def _link(origin: Origin, row: ProviderFlow, vouched: Vouched, flow_hash: str) -> Result:
-    session = _session_of(row)
     with transaction.atomic():
+        session = _session_of(row)
         identity = identities.link(origin, session.user, vouched.arrival)
         identities.refresh(_of_connector(origin, row.connector), identity, vouched.arrival)
     spec = connectors.oidc_spec(row.connector)
@@ -282,10 +285,15 @@ _ENDS: Mapping[ProviderFlow.Purpose, Callable[[Origin, ProviderFlow, Vouched, st
 
 
 def _session_of(row: ProviderFlow) -> LoginSession:
-    """The login session that a flow belongs to (`check_flow` saw that it is this browser's, and live)."""
-    if row.login_session is None:
-        raise NotBelieved("no-session", "you are not signed in any more", BEGIN_AGAIN)
-    return row.login_session
+    """The login session that a flow belongs to (`check_flow` saw that it is this browser's), live now as it was before
+    the provider was asked. Call it in a transaction: until that ends nobody ends the session.
+    """
+    session = row.login_session
+    if session is not None:  # the user's row first, as whoever ends all of their sessions takes it
+        list(User.objects.select_for_update().filter(pk=session.user_id).order_by().values_list("pk"))
+        if live(timezone.now()).select_for_update(of=("self",)).filter(pk=session.pk).order_by().values_list("pk"):
+            return session
+    raise NotBelieved("no-session", "you are not signed in any more", BEGIN_AGAIN)
 
 
 def _of_connector(origin: Origin, connector: Connector) -> Origin:

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from accounts import cookies
-from accounts.models import LoginSession, User
+from accounts.models import Connector, LoginSession, User
 from accounts.services import confirmations, sign_in
 from accounts.services.cli_sessions import find_code, write_code
 from accounts.services.invites import invite_user, open_invite
@@ -57,6 +57,7 @@ class Holdings:
         self.bearer = self.world.session("alice", bearer=True, login=self.cli)
         self.socket: ClientConnection = self.world.websocket(self.app).__enter__()
         self.origin = Origin("person", str(user.pk), "alice", "127.0.0.1")
+        Connector.objects.get_or_create(kind="oidc", name="id", defaults={"document": {}})
         self.pending = sign_in.begin_vouched(self.origin, user, via="oidc:id", amr=("fed",), next="")
         self.link = invite_user(BY, user).url.rpartition("/")[2]
         self.code = write_code(
