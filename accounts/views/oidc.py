@@ -28,9 +28,11 @@ LONGEST = 4096
 REFUSED = "accounts/oidc_refused.html"
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: Request, name: str) -> HttpResponse:
-    """Send the browser to the provider; `next` is where it was going."""
+    """Send the browser to the provider; `next` is where it was going. Who loads the page again begins again."""
+    if request.method != "POST":
+        return redirect("/sign-in")
     onward = safe_next(request.POST.get("next", ""))
     try:
         return going(request, service.begin_sign_in(request.origin, name, onward, _browser(request)))

@@ -86,7 +86,8 @@ def test_an_empty_answer_and_a_posted_one(corp: Connector, traveller: Traveller)
     """L03."""
     assert_refused(traveller.back({}), "unknown-state")
     assert traveller.browser.post("/oidc/corp/callback").status_code == 405
-    assert traveller.browser.get("/oidc/corp/sign-in").status_code == 405
+    assert traveller.browser.get("/oidc/corp/sign-in")["Location"] == "/sign-in"
+    assert not ProviderFlow.objects.exists(), "nothing begins by a GET"
     assert traveller.browser.get("/oidc/nobody/callback").status_code == 404
     assert traveller.browser.post("/oidc/nobody/sign-in").status_code == 404
 
