@@ -205,7 +205,7 @@ def _flaw_in(claims: dict[str, Any], asked: Asked, token: str) -> Flaw | None:
 
 def _is_hash_of(given: Any, token: str) -> bool:
     wanted = _encoded(hashlib.sha256(token.encode()).digest())
-    return isinstance(given, str) and hmac.compare_digest(given.encode(), wanted.encode())
+    return isinstance(given, str) and given.isascii() and hmac.compare_digest(given, wanted)
 
 
 @lru_cache(maxsize=CACHED)

@@ -7,6 +7,7 @@ good for one method, address and token, for two minutes at most.
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 
@@ -55,14 +56,15 @@ def _first_use_anywhere(key: str) -> bool:
     global _shared_again_at
     if time.monotonic() < _shared_again_at:
         return True
-    note = ("SET", f"postern:proof:{key}", "", "NX", "EX", KEEP)
+    name, ours = f"postern:proof:{key}", secrets.token_bytes(8)
+    note = ("SET", name, ours, "NX", "EX", KEEP)
     try:
         return valkey.ask(*note) is not None
     except valkey.Failures:
         pass  # a connection that was closed while idle, or more
     try:
-        valkey.ask(*note)
+        return valkey.ask(*note) is not None or valkey.ask("GET", name) == ours  # the first try may have noted it
     except valkey.Failures as error:
         _shared_again_at = time.monotonic() + REST
         log.warning("proofs are remembered by this process alone for %d s: %s", REST, type(error).__name__)
-    return True  # the first try may have noted it before it failed
+    return True

@@ -12,6 +12,7 @@ from typing import cast
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
 
@@ -22,11 +23,16 @@ from accounts.requests import Request
 from accounts.services.moves import note_address_of
 from accounts.sessions import note_uses
 from broker import live as live_state
+from broker.audit.connector_event import LoginSessionProofRefused
+from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.errors import PosternError
 from broker.live import Live, LiveLogin
 from broker.policy import Subject
 from broker.tokens import digest
+
+TELL_EVERY = 60.0
+"""Seconds between two events that tell of a token without its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class CliToken(AuthBase):
         subject = live.subject(login)
         if subject is None or subject.login is None or not subject.active or at >= subject.login.expires_at:
             return None
-        if not _proved(request, login, token, at):
+        if flaw := _flaw(request, login, token, at):
+            _tell_refused(cast(Request, request), subject, login, flaw)
             return None
         origin = _origin(cast(Request, request), subject, login)
         if live.touch_login(login.id, at):
@@ -80,17 +87,39 @@ class CliToken(AuthBase):
         return Caller(subject, login, origin, live)
 
 
-def _proved(request: HttpRequest, login: LiveLogin, token: str, at: float) -> bool:
-    """Whether this very call is signed with the key that the token is bound to. A token without a key opens nothing."""
+def _flaw(request: HttpRequest, login: LiveLogin, token: str, at: float) -> dpop.Flaw | None:
+    """Why this very call does not count as signed with the key that the token is bound to; None if it does.
+
+    A token without a key opens nothing.
+    """
     if not login.key_thumbprint:
-        return False
+        return dpop.Flaw.KEY
     asked = dpop.Asked(request.method or "", settings.POSTERN.url, request.path)
     found = dpop.check(request.headers.get("DPoP", ""), asked, at, thumbprint=login.key_thumbprint, token=token)
     if isinstance(found, dpop.BadProof):
         if found.clock_off:
             raise ClockOff(dpop.clock_words(found.clock_off), "set the clock of this machine, then try again")
-        return False
-    return proofs_seen.first_use(found, at)
+        return found.flaw
+    return None if proofs_seen.first_use(found, at) else dpop.Flaw.REPLAYED
+
+
+_told: dict[str, float] = {}
+
+
+def _tell_refused(request: Request, subject: Subject, login: LiveLogin, flaw: dpop.Flaw) -> None:
+    """Put on record that the token may be in other hands, once a minute for a session (and each process)."""
+    now = time.monotonic()
+    if now - _told.get(login.id, -TELL_EVERY) < TELL_EVERY:
+        return
+    for ident in [ident for ident, then in list(_told.items()) if now - then >= TELL_EVERY]:
+        _told.pop(ident, None)
+    _told[login.id] = now
+    origin = Origin(address=request.address, request_id=request.request_id)
+    refused = LoginSessionProofRefused(
+        id=login.id, label=subject.name, user_id=subject.id, user_name=subject.name, why=str(flaw)
+    )
+    with transaction.atomic():
+        record(origin, refused)
 
 
 def _origin(request: Request, subject: Subject, login: LiveLogin) -> Origin:

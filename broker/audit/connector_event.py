@@ -145,6 +145,21 @@ class LoginSessionMoved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoginSessionProofRefused(Event):
+    """A CLI's good token came without a good proof of its key: somebody else may have it. Once a minute at most.
+
+    `why`: missing, key, signature, token, replayed … Nobody is the actor: whoever sent it proved nothing.
+    """
+
+    name: ClassVar[str] = "login_session.proof_refused"
+    kind: ClassVar[str] = "login_session"
+    touching: ClassVar[bool] = False
+    user_id: str = ""
+    user_name: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmationAsked(Event):
     """A CLI asked its person for a second factor in the browser."""
 

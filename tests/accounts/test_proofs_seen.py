@@ -93,6 +93,30 @@ def test_valkey_that_comes_back_is_used_again(tmp_path: Path, monkeypatch: pytes
         assert not proofs_seen.first_use(proof, NOW)
 
 
+def test_a_connection_that_was_closed_while_idle_lets_no_proof_in_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is a good one refused whose note arrived, though not the answer."""
+    proof, asked = new_proof(), valkey.ask
+    with Valkey(tmp_path) as server:
+        use(monkeypatch, server.url)
+        assert proofs_seen.first_use(proof, NOW)
+        for noted in (False, True):
+            for again, first in ((proof, False), (new_proof(), True)):
+                restart(monkeypatch)
+                broken = iter((True,))
+
+                def ask(*words: str | bytes | int, noted: bool = noted, broken: Iterator[bool] = broken) -> object:
+                    if next(broken, False):
+                        if noted:
+                            asked(*words)
+                        raise ConnectionError
+                    return asked(*words)
+
+                monkeypatch.setattr(valkey, "ask", ask)
+                assert proofs_seen.first_use(again, NOW) is first
+
+
 def test_valkey_that_hangs_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = 0
 

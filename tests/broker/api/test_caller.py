@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from accounts.models import LoginSession
+from broker.api import caller
+from broker.models import AuditEvent
 from tests.broker.cast import Actor, Cast, client
 from tests.dpop import BROKER, Key
 
@@ -62,6 +64,48 @@ def test_a_proof_is_for_one_method_path_and_token(cast: Cast) -> None:
     assert_is_nobody(ask(alice.token, alice.key.proof("GET", BROKER + STATUS)))
     assert_is_nobody(ask(alice.token, alice.key.proof("GET", BROKER + STATUS, cast.bob.token)))
     assert_is_nobody(ask(alice.token, alice.key.proof("GET", f"http://evil.localhost:8080{STATUS}", alice.token)))
+
+
+def refusals(actor: Actor) -> list[tuple[str, str, str]]:
+    """Of whose tokens the log says that they came without their key: actor, user and what was wrong."""
+    rows = AuditEvent.objects.filter(name="login_session.proof_refused", resource_id=str(actor.session.pk))
+    return [(row.actor_name, row.data["user_name"], row.data["why"]) for row in rows.order_by("seq")]
+
+
+def test_a_good_token_without_its_key_is_on_record_once_a_minute(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody may have copied it. What they send writes no more than that."""
+    now = 1000.0
+    monkeypatch.setattr("broker.api.caller.time.monotonic", lambda: now)
+    monkeypatch.setattr(caller, "_told", {})
+    for _ in range(3):
+        assert_is_nobody(ask(cast.alice.token))
+        assert_is_nobody(ask(cast.bob.token, proof_of(cast.bob, Key())))
+    assert refusals(cast.alice) == [("", "alice", "missing")]
+    assert refusals(cast.bob) == [("", "bob", "key")]
+    now += caller.TELL_EVERY
+    assert_is_nobody(ask(cast.alice.token, proof_of(cast.alice, jti="x")))
+    assert [why for _, _, why in refusals(cast.alice)] == ["missing", "identifier"]
+    assert caller._told.keys() == {str(cast.alice.session.pk)}, "what is over is forgotten"
+
+
+def test_a_captured_proof_that_comes_again_is_on_record(cast: Cast) -> None:
+    proof = proof_of(cast.alice)
+    ask(cast.alice.token, proof)
+    assert_is_nobody(ask(cast.alice.token, proof))
+    assert refusals(cast.alice) == [("", "alice", "replayed")]
+
+
+def test_neither_a_good_call_nor_a_token_that_opens_nothing_nor_a_wrong_clock_is(cast: Cast) -> None:
+    """Whoever has no good token writes nothing into the log by this."""
+    assert ask(cast.alice.token, proof_of(cast.alice)).status_code == 200
+    assert ask(cast.alice.token, proof_of(cast.alice, iat=int(time.time()) - 600)).status_code == 401
+    assert_is_nobody(ask("ptn_cli_" + "0" * 43))
+    assert not AuditEvent.objects.filter(name="login_session.proof_refused").exists()
+
+
+def test_half_a_surrogate_pair_is_no_hash_of_a_token(cast: Cast) -> None:
+    """It has no bytes to compare: refused like any other, not a failure of ours."""
+    assert_is_nobody(ask(cast.alice.token, proof_of(cast.alice, ath="\ud800")))
 
 
 def test_two_proofs_are_none(cast: Cast) -> None:
