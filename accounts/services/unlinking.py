@@ -29,10 +29,27 @@ def has_other_way(user: User, identity: Identity) -> bool:
     return others.exclude(pk=identity.pk).exists()
 
 
+def keeps(identity: Identity, user: User) -> bool:
+    """Whether who comes in is not the user's to decide: their account is kept in that directory, or at that provider
+    alone. Without it a passkey of theirs would do, and nobody would hear that they have left there.
+    """
+    if user.has_usable_password():
+        return False
+    if identity.connector.kind == Connector.Kind.LDAP:
+        return True
+    return not Identity.objects.filter(user=user, connector__kind__in=SIGNS_IN).exclude(pk=identity.pk).exists()
+
+
+def may_unlink(user: User, identity: Identity) -> bool:
+    """Whether the user may take the identity off themselves."""
+    return identity.connector.kind in SIGNS_IN and has_other_way(user, identity) and not keeps(identity, user)
+
+
 @transaction.atomic
 def unlink(origin: Origin, user: User, identity_id: UUID, keep: LoginSession | None = None) -> str:
     """The identity is nobody's; the groups it gave go, and the sessions begun by it end but `keep`. Answers the name of
-    the connector. Raises NotFound for another's as for none, Conflict if nobody could come in any more.
+    the connector. Raises NotFound for another's as for none, Conflict if nobody could come in any more, or only because
+    nobody elsewhere is asked any more.
     """
     user = User.objects.select_for_update().get(pk=user.pk)
     identity = Identity.objects.filter(user=user, pk=identity_id).select_related("connector").first()
@@ -42,6 +59,8 @@ def unlink(origin: Origin, user: User, identity_id: UUID, keep: LoginSession | N
         raise Conflict("what keeps this account from elsewhere stays connected", "ask an administrator")
     if not has_other_way(user, identity):
         raise Conflict("this is the only way you can sign in", "ask an administrator for another one first")
+    if keeps(identity, user):
+        raise Conflict("your account is kept elsewhere and stays connected", "ask an administrator")
     return take_off(origin, user, identity, keep)
 
 

@@ -18,7 +18,7 @@ from accounts.notice_words import plain, words_of
 from accounts.requests import SignedInRequest
 from accounts.services import factor_resets, notices
 from accounts.services.login_sessions import revoke_login_session, sign_out_everywhere
-from accounts.services.unlinking import SIGNS_IN, has_other_way, unlink
+from accounts.services.unlinking import may_unlink, unlink
 from broker.errors import PosternError
 from broker.services.my_sessions import (
     MySession,
@@ -186,7 +186,7 @@ def _identities(request: SignedInRequest) -> tuple[list[dict[str, Any]], list[di
             "name": names.get(row.connector.source, row.connector.name),
             "since": row.created_at,
             "seen": row.last_seen_at,
-            "may_unlink": row.connector.kind in SIGNS_IN and has_other_way(request.user, row),
+            "may_unlink": may_unlink(request.user, row),
         }
         for row in rows
     ]

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Connector, Identity, LoginSession, Membership, Notice, User
+from accounts.models import Connector, Identity, LoginSession, Membership, Notice, Passkey, User
 from accounts.services.unlinking import unlink
 from accounts.services.users import set_groups
 from broker.errors import Conflict, NotFound
@@ -200,6 +200,25 @@ def test_the_only_way_in_is_not_taken_away(alice: Person) -> None:
     assert Identity.objects.exists()
     connected(alice, "other")
     unlink(TESTS, alice.user, identity.pk)
+
+
+@pytest.mark.parametrize("kind", ["oidc", "ldap"])
+def test_who_is_kept_elsewhere_does_not_leave_there_for_a_passkey(alice: Person, kind: str) -> None:
+    """L28: afterwards the passkey alone would do, and nobody would hear that they have left there."""
+    identity = connected(alice)
+    Connector.objects.update(kind=kind)
+    User.objects.filter(pk=alice.user.pk).update(password="!")
+    about = {"credential_id": b"1", "credential_id_sha256": "1", "public_key": b"", "sign_count": 0}
+    Passkey.objects.create(user=alice.user, name="key", confirmed=True, **about)
+    with pytest.raises(Conflict, match="kept elsewhere"):
+        unlink(TESTS, alice.user, identity.pk)
+    assert f"/account/identities/{identity.pk}/unlink" not in alice.client.get("/account").content.decode()
+    connected(alice, "other")
+    if kind == "ldap":
+        with pytest.raises(Conflict, match="kept elsewhere"):
+            unlink(TESTS, alice.user, identity.pk)
+    else:
+        unlink(TESTS, alice.user, identity.pk)
 
 
 def test_disconnecting_wants_a_second_factor_just_given(alice: Person, clock: Any) -> None:
