@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-MAIL_ADDRESS = r"[^\s@<>,;:\"()\[\]\\\x00-\x1f]{1,64}@[A-Za-z0-9.-]{1,253}"
-"""One plain address: nothing that could begin a second one, or another line."""
+MAIL_ADDRESS = r"(?!.*=\?)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}"
+"""One plain address: nothing that could begin a second one, or another line, also once `=?…?=` (RFC 2047) is read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from accounts.services.factor_resets import forget_factors
 from accounts.services.notice_mail import text_of
 from accounts.services.users import create_user
 from broker.audit.origin import Origin, system
+from broker.mail_server import MAIL_ADDRESS
 from tests.accounts.test_sign_in import give_password
 from tests.conftest import TESTS, Clock, Person, new_client, new_person
 
@@ -227,7 +228,24 @@ def test_hostile_text_adds_no_line_to_a_mail(alice: Person) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["", "alice", "a@b\r\nBcc: x@y", "a@b, c@d", "Alice <a@b.c>", "a@b.c\n", "a b@c", "@b", "a@", '"a"@b', "a@b\x00"],
+    [
+        *(
+            "",
+            "alice",
+            "a@b\r\nBcc: x@y",
+            "a@b, c@d",
+            "Alice <a@b.c>",
+            "a@b.c\n",
+            "a b@c",
+            "@b",
+            "a@",
+            '"a"@b',
+            "a@b\x00",
+        ),
+        "=?utf-8?q?eve=40evil.example=2C?=x@example.com",  # read as an encoded word, two addresses
+        "=?utf-8?q?x=0D=0ABcc=3A?=@example.com",
+        *("a\x7f@b.c", "\u212aate@b.c"),
+    ],
 )
 def test_a_mail_goes_to_one_plain_address_or_nowhere(settings: Any, address: str) -> None:
     from pydantic import SecretStr
@@ -237,6 +255,11 @@ def test_a_mail_goes_to_one_plain_address_or_nowhere(settings: Any, address: str
     with pytest.raises(MailFailed, match="no address") as caught:
         send(address, "subject", "text")
     assert caught.value.for_good
+
+
+@pytest.mark.parametrize("address", ["alice.o'neil+x=y@mail.example.com", "a?b@c.d", "a_b-c@x-y.example"])
+def test_usual_addresses_are_plain(address: str) -> None:
+    assert re.fullmatch(MAIL_ADDRESS, address)
 
 
 def test_without_a_server_nothing_waits_to_be_mailed(alice: Person) -> None:
