@@ -12,6 +12,7 @@ from typing import Any
 from broker.documents.connector_spec import OidcSpec, ProviderFactor
 from broker.policy.claims import MAX_VALUES, ClaimMapping, flatten
 from broker.policy.template import parse_template
+from broker.policy.terms import PHISHING_RESISTANT
 
 _OF_THE_PROTOCOL = frozenset(
     {"aud", "azp", "nonce", "at_hash", "c_hash", "s_hash", "jti", "exp", "iat", "nbf", "sid", "events"}
@@ -64,6 +65,20 @@ class _Asked(dict[str, tuple[str, ...]]):
         return default
 
 
+def together(said: Mapping[str, Any], signed: Mapping[str, Any]) -> dict[str, Any]:
+    """Claims of UserInfo (`said`) and of the ID token, which goes first. A verified address is verified by whom it is
+    from: UserInfo says nothing about another address in the token.
+    """
+    if signed.get("email", said.get("email")) != said.get("email"):
+        said = {name: value for name, value in said.items() if name != "email_verified"}
+    return {**said, **signed}
+
+
+def is_verified(email: str, claims: Mapping[str, Any]) -> bool:
+    """Whether the provider says that this address is theirs: `email_verified` is about the claim `email` alone."""
+    return claims.get("email_verified") is True and bool(email) and email == claims.get("email")
+
+
 def lacks(claims: Mapping[str, Any], needed: frozenset[str]) -> bool:
     """Whether a claim that is needed is not among `claims`."""
     return not needed <= flatten(claims).keys()
@@ -112,8 +127,10 @@ def factor_verdict(factor: ProviderFactor | None, claims: Mapping[str, Any], now
     wanted = " or ".join([*(f"amr {value}" for value in factor.amr), *(f"acr {value}" for value in factor.acr)])
     if set(amr).isdisjoint(factor.amr) and not (isinstance(acr, str) and acr in factor.acr):
         return FactorVerdict(f"the provider did not say {wanted}, so our second factor is asked for")
-    known = tuple(value for value in amr if value in KNOWN_AMR and value != "mfa")
-    at = claims.get("auth_time", claims.get("iat"))
+    # Some providers say `swk` of an app that asks for a tap: what cannot be phished is what the connector names.
+    believed = KNOWN_AMR - (PHISHING_RESISTANT - set(factor.amr))
+    known = tuple(value for value in amr if value in believed and value != "mfa")
+    at = claims.get("auth_time")  # never `iat`: the token is new, the session there may be days old
     when = datetime.fromtimestamp(at, UTC) if type(at) is int and 0 < at < 2**33 else None
     if when is None:
         return FactorVerdict("the provider did not say when the second factor was given, so ours is asked for")

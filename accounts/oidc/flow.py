@@ -47,7 +47,10 @@ def signed_out_url() -> str:
 
 
 def authorization_url(spec: OidcSpec, provider: Provider, state: str, *, anew: bool = False) -> str:
-    """Where the browser goes. `anew`: the person must sign in there again, whatever session they have."""
+    """Where the browser goes. `anew`: the person must sign in there again, whatever session they have.
+
+    Where the provider's second factor counts we ask for its time: it must say `auth_time` if asked for a `max_age`.
+    """
     made = secrets_of(state)
     asked = {
         "response_type": "code",
@@ -63,6 +66,8 @@ def authorization_url(spec: OidcSpec, provider: Provider, state: str, *, anew: b
         asked["acr_values"] = " ".join(spec.acr_values)
     if anew:
         asked |= {"prompt": "login", "max_age": "0"}
+    elif spec.second_factor is not None:
+        asked["max_age"] = str(int(settings.POSTERN.session_max))
     return _with(provider.authorization_endpoint, asked)
 
 

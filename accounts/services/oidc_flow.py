@@ -14,7 +14,7 @@ from accounts import connectors
 from accounts.models import Connector, LoginSession, ProviderFlow, ProviderSession, SignIn
 from accounts.names import group_name
 from accounts.oidc import client, flow, keys, tokens
-from accounts.oidc.claims import FactorVerdict, claims_needed, factor_verdict, kept, lacks
+from accounts.oidc.claims import FactorVerdict, claims_needed, factor_verdict, is_verified, kept, lacks, together
 from accounts.oidc.discovery import Provider, provider_of
 from accounts.oidc.errors import NotBelieved, ProviderFailed
 from accounts.services.identities import Arrival
@@ -138,7 +138,7 @@ def vouched_by(connector: Connector, row: ProviderFlow, answer: Answer) -> Vouch
     asked = bool(provider.userinfo_endpoint) and lacks(claims, claims_needed(spec))
     if asked:
         said = noted(connector, lambda: client.userinfo(spec, provider, got, id_claims["sub"]))
-        claims = {**said, **id_claims}  # what is signed goes first
+        claims = together(said, id_claims)
     return Vouched(_arrival(connector, spec, claims), id_claims, got.id_token, _factor(spec, id_claims), asked)
 
 
@@ -178,7 +178,7 @@ def _arrival(connector: Connector, spec: OidcSpec, claims: Mapping[str, Any]) ->
         subject=tokens.check_subject(claims.get(spec.subject_claim)),
         outcome=replace(outcome, full_name=outcome.full_name[:LONGEST_NAME], email=email),
         claims=plain,
-        email_verified=claims.get("email_verified") is True,
+        email_verified=is_verified(email, claims),
     )
 
 
