@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from accounts.oidc.errors import ProviderFailed
-from accounts.oidc.fetching import WRONG, client, conversation, json_answer
+from accounts.oidc.fetching import WRONG, client, conversation, json_answer, turn
 from broker.documents.connector_spec import OidcSpec
 from broker.documents.oidc import is_this_machine
 
@@ -51,7 +51,10 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """Values fetched rarely and kept in this process; one thread fetches, the others wait for what it gets."""
+    """Values fetched rarely and kept in this process: one thread fetches, a few others wait a little for what it gets.
+
+    A good value is given at once, also while somebody fetches a newer one.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -69,11 +72,11 @@ class Kept(Generic[T]):
             if len(self._locks) > MOST_KEPT:
                 self._forget()
             lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            if key in self._values:
-                at, value = self._values[key]
-                if at >= newer_than and time.monotonic() - at < self._seconds:
-                    return value
+        if good := self._good(key, newer_than):
+            return good[0]
+        with turn(lock):
+            if good := self._good(key, newer_than):
+                return good[0]
             if key in self._failures:
                 failed_at, failure = self._failures[key]
                 if time.monotonic() - failed_at < KEEP_FAILURE_SECONDS:
@@ -86,6 +89,11 @@ class Kept(Generic[T]):
             self._failures.pop(key, None)
             self._values[key] = (time.monotonic(), value)
             return value
+
+    def _good(self, key: object, newer_than: float) -> tuple[T] | None:
+        at, value = self._values.get(key, (0.0, None))
+        is_good = value is not None and at >= newer_than and time.monotonic() - at < self._seconds
+        return (value,) if is_good and value is not None else None
 
     def age(self, key: object) -> float:
         """Seconds since the value was fetched; infinite if there is none."""

@@ -22,7 +22,11 @@ AT_A_TIME = 4
 """Conversations with providers in one process: fewer than it has threads, so that local sign-in never waits for one."""
 
 WAIT_SECONDS = 2.0
+MOST_WAITING = 3
+"""So many threads may wait for a conversation or what comes of one. With those in one that is still less than all."""
+
 _conversations = threading.BoundedSemaphore(AT_A_TIME)
+_waiting = threading.BoundedSemaphore(MOST_WAITING)
 
 
 class TooLarge(httpx2.TransportError):
@@ -119,8 +123,32 @@ def conversation(what: str) -> Iterator[None]:
 
     Raises ProviderFailed.
     """
-    if not _conversations.acquire(timeout=WAIT_SECONDS):
+    with turn(_conversations), _in_words(what):
+        yield
+
+
+@contextlib.contextmanager
+def turn(held: threading.Lock | threading.Semaphore) -> Iterator[None]:
+    """Hold what others may hold while they ask a provider; few wait for it, and not for long. Raises ProviderFailed."""
+    if not (held.acquire(blocking=False) or _waited_for(held)):
         raise ProviderFailed("provider-busy", "too many people are signing in there at once", "try again in a moment")
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _waited_for(held: threading.Lock | threading.Semaphore) -> bool:
+    if not _waiting.acquire(blocking=False):
+        return False
+    try:
+        return held.acquire(timeout=WAIT_SECONDS)
+    finally:
+        _waiting.release()
+
+
+@contextlib.contextmanager
+def _in_words(what: str) -> Iterator[None]:
     try:
         yield
     except httpx2.TimeoutException:
@@ -134,8 +162,6 @@ def conversation(what: str) -> Iterator[None]:
         raise ProviderFailed(
             "provider-unreachable", f"the provider's {what} cannot be reached: {reason}", AGAIN
         ) from None
-    finally:
-        _conversations.release()
 
 
 AGAIN = "try again in a while; if you have a password here, sign in with it"

@@ -22,6 +22,7 @@ from accounts import connectors
 from accounts.models import Connector, ProviderFlow
 from accounts.oidc import discovery, fetching
 from accounts.oidc.errors import ProviderFailed
+from broker.asgi import THREADS
 from broker.models import AuditEvent
 from tests.accounts.oidc.conftest import ConnectorMaker, Traveller, assert_refused, words
 from tests.accounts.oidc.provider import HostileProvider
@@ -180,6 +181,69 @@ def test_providers_that_hang_leave_threads_for_others(
         with fetching.conversation("token endpoint"):
             pass
     assert busy.value.why == "provider-busy"
+
+
+def test_a_provider_that_hangs_is_waited_for_by_few(
+    op: HostileProvider, corp: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L28: all who sign in there want the same document; while one asks for it, the others' threads stay free."""
+    spec, goes_on = connectors.oidc_spec(corp), threading.Event()
+    said: list[str] = []
+
+    def hangs(_: Any) -> discovery.Provider:
+        with fetching.conversation("discovery document"):
+            goes_on.wait(10)
+        raise ProviderFailed("provider-slow", "it did not answer in time")
+
+    def asks() -> None:
+        try:
+            discovery.provider_of(spec)
+        except ProviderFailed as error:
+            said.append(error.why)
+
+    monkeypatch.setattr(discovery, "_fetch", hangs)
+    monkeypatch.setattr(fetching, "WAIT_SECONDS", 8.0)
+    threads = [threading.Thread(target=asks, daemon=True) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    try:
+        until = time.monotonic() + 5
+        while not said and time.monotonic() < until:
+            time.sleep(0.01)
+        assert set(said) == {"provider-busy"}
+        assert fetching.AT_A_TIME + fetching.MOST_WAITING < THREADS
+    finally:
+        goes_on.set()
+        for thread in threads:
+            thread.join(10)
+    assert len(said) == THREADS
+
+
+def test_what_is_known_is_given_while_somebody_asks_for_something_newer() -> None:
+    """Anybody may send a logout token with an unknown key id: that must hold up nobody who signs in."""
+    kept: discovery.Kept[str] = discovery.Kept(60)
+    kept.get("key", lambda: "known")
+    goes_on, asked = threading.Event(), threading.Event()
+
+    def hangs() -> str:
+        asked.set()
+        goes_on.wait(10)
+        return "newer"
+
+    later = time.monotonic()
+    asking = threading.Thread(target=kept.get, args=("key", hangs, later))
+    asking.start()
+    try:
+        assert asked.wait(5)
+        found: list[str] = []
+        other = threading.Thread(target=lambda: found.append(kept.get("key", hangs)), daemon=True)
+        other.start()
+        other.join(1)
+        assert found == ["known"]
+    finally:
+        goes_on.set()
+        asking.join(10)
+    assert kept.get("key", hangs) == "newer"
 
 
 def test_a_failure_is_remembered_for_a_moment(op: HostileProvider, corp: Connector, traveller: Traveller) -> None:
