@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from postern.token_key import TokenKey
 
 from bench.issue import ROOT, Client, Web
 from tests.real.postgres import Postgres
@@ -34,7 +35,7 @@ class Installation:
     url: str
     environ: dict[str, str]
     socket: Path
-    tokens: list[str]
+    signed_in: list[tuple[str, TokenKey]]
 
     def web(self) -> Web:
         self.socket.unlink(missing_ok=True)
@@ -57,8 +58,10 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         url = database.create_database("postern")
         environ = {**clean, "POSTERN_DATA_DIR": str(tmp_path / "data"), "POSTERN_DATABASE_URL": url}
         run(environ, "manage.py", "setup")
-        tokens = run(environ, "-m", "bench._issue_seed", str(CLIENTS)).split()
-        yield Installation(database, url, environ, tmp_path / "web.sock", tokens)
+        keys = [TokenKey.new() for _ in range(CLIENTS)]
+        tokens = run(environ, "-m", "bench._issue_seed", *(key.thumbprint for key in keys)).split()
+        signed_in = list(zip(tokens, keys, strict=True))
+        yield Installation(database, url, environ, tmp_path / "web.sock", signed_in)
 
 
 def run(environ: dict[str, str], *arguments: str) -> str:
@@ -82,11 +85,11 @@ def test_every_certificate_that_was_handed_out_is_on_record_though_the_process_i
     """A02, C11: kill -9 at random points under load; serials are unique and the log has no gap."""
     dice = random.Random(20)
     stop = threading.Event()
-    handed_out: list[list[int]] = [[] for _ in installation.tokens]
+    handed_out: list[list[int]] = [[] for _ in installation.signed_in]
     web = installation.web()
     threads = [
-        threading.Thread(target=keep_asking, args=(lambda t=token: Client(installation.socket, t), into, stop))
-        for token, into in zip(installation.tokens, handed_out, strict=True)
+        threading.Thread(target=keep_asking, args=(lambda w=who: Client(installation.socket, *w), into, stop))
+        for who, into in zip(installation.signed_in, handed_out, strict=True)
     ]
     for thread in threads:
         thread.start()
@@ -119,7 +122,7 @@ def test_nothing_is_handed_out_while_the_log_cannot_be_written(installation: Ins
     """A03: the database away, and then read-only: refusals, no certificate; afterwards all is as before."""
     web = installation.web()
     try:
-        client = Client(installation.socket, installation.tokens[0])
+        client = Client(installation.socket, *installation.signed_in[0])
         client.ask(0)
         before = installation.logged()
         with psycopg.connect(installation.url, autocommit=True) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def tried(slapd: Slapd) -> Callable[..., Trial]:
     ensure_authorities()
     cast = Cast()
 
-    def ask(typed: str, **spec: object) -> Trial:
+    def ask(typed: str, **spec: Any) -> Trial:
         if not Connector.objects.exists():
             connect(slapd, **spec)
         return try_name(cast.adam.origin, cast.adam.subject, NAME, typed)

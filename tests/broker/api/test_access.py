@@ -47,11 +47,13 @@ def send(row: dict[str, Any], actor: str, cast: Cast, words: dict[str, str]) -> 
     http = client(None if actor in ("anonymous", "cookie") else getattr(cast, actor))
     if actor == "cookie":
         http.cookies[cookies.SESSION] = words["COOKIE"]
+    body, kind = "", "application/octet-stream"
     if "text" in row:
-        return http.generic(method, address, filled(row["text"], words), content_type="text/plain")  # type: ignore[return-value]
-    if "body" in row:
-        return http.generic(method, address, json.dumps(filled(row["body"], words)), content_type="application/json")  # type: ignore[return-value]
-    return http.generic(method, address)  # type: ignore[return-value]
+        body, kind = filled(row["text"], words), "text/plain"
+    elif "body" in row:
+        body, kind = json.dumps(filled(row["body"], words)), "application/json"
+    answer: HttpResponse = http.generic(method, address, body, content_type=kind)
+    return answer
 
 
 def test_every_call_has_a_row_and_every_row_a_call(db: None) -> None:
