@@ -16,9 +16,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.authenticators import second_factor
 from accounts.models import Confirmation, LoginSession, User
-from accounts.services.login_sessions import SPENT_ELSEWHERE, confirm_login_session
+from accounts.services.login_sessions import SECOND_FACTORS, SPENT_ELSEWHERE, confirm_login_session
 from broker.audit.connector_event import ConfirmationAsked, ConfirmationRefused
 from broker.audit.log import record
 from broker.audit.origin import Origin
@@ -100,7 +99,7 @@ def answer(origin: Origin, browser: LoginSession, ident: UUID, number: str) -> b
             return False
         if not is_proved(asking, here):
             raise Conflict("this wants your second factor first", "give it, then answer")
-        factors = [name for name in here.amr if name in second_factor.AMR]
+        factors = [name for name in here.amr if name in SECOND_FACTORS]
         proved_at, here.mfa_spent_at = here.mfa_at, SPENT_ELSEWHERE
         here.save(update_fields=["mfa_spent_at"])
         confirm_login_session(origin, there, factors, proved_at, also_touches=(f"login_session:{here.pk}",))

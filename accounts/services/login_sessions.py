@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.authenticators.second_factor import AMR as SECOND_FACTORS
+from accounts.authenticators import second_factor
 from accounts.models import (
     Confirmation,
     Invite,
@@ -28,7 +28,11 @@ from broker.audit.event import Event, LoginSessionConfirmed, LoginSessionEnded, 
 from broker.audit.log import record
 from broker.audit.origin import Origin
 from broker.errors import NotFound
+from broker.policy.terms import PHISHING_RESISTANT
 from broker.tokens import digest, new_token
+
+SECOND_FACTORS = second_factor.AMR | PHISHING_RESISTANT
+"""What in `amr` says how a second factor was given, here or (a smart card) at a provider."""
 
 SPENT_ELSEWHERE = datetime(1970, 1, 2, tzinfo=UTC)
 """When a confirmation was spent that is another login session's to use: too long ago for any `mfa_reuse`."""

@@ -85,6 +85,28 @@ def test_a_demand_that_no_factor_of_hers_meets_offers_none(alice: Actor) -> None
     assert told["confirm"]["methods"] == []
 
 
+@pytest.mark.parametrize("kind", ["hwk", "swk", "sc"])
+def test_a_code_given_after_what_cannot_be_phished_is_a_code(alice: Actor, kind: str) -> None:
+    """M15: also after a smart card, which only providers know."""
+    change(
+        "{kind: role, metadata: {name: engineer}, spec: {options: {require_session_mfa: phishing-resistant},"
+        " allow: {server_labels: {env: dev}, logins: [root]}}}"
+    )
+    LoginSession.objects.filter(pk=alice.session.pk).update(amr=["fed", "mfa", kind], mfa_at=timezone.now())
+    assert started_under(alice.session) == ""
+    assert call(alice, "POST", "confirm", {"code": code()}).json()["amr"] == ["fed", "mfa", "otp"]
+    assert started_under(alice.session) == "mfa-kind"
+
+
+def test_a_smart_card_in_the_browser_goes_over_to_the_terminal(alice: Actor) -> None:
+    """M19 M22: what a provider said of the second factor is told there as well."""
+    browser, asked = Browser("alice"), ask(alice)
+    prove(browser, "sc")
+    browser.post(f"/confirm/{asked['id']}", answer="yes", number=asked["number"])
+    alice.session.refresh_from_db()
+    assert "sc" in alice.session.amr
+
+
 def test_a_code_confirms_the_calling_session_and_is_used_up(alice: Actor, cast: Cast) -> None:
     """X02: once. The token stays, since its key is what counts; other sessions are as they were."""
     other = alice.session
