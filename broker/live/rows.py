@@ -156,6 +156,8 @@ def login(row: LoginSession) -> LiveLogin:
         mfa_spent_at=row.mfa_spent_at.timestamp() if row.mfa_spent_at else None,
         ended=row.ended_at is not None,
         key_thumbprint=row.key_thumbprint,
+        last_address=row.last_address,
+        moved_at=row.moved_at.timestamp() if row.moved_at else None,
     )
 
 

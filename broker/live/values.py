@@ -25,7 +25,8 @@ class LiveUser:
 class LiveLogin:
     """A login session. Times in Unix seconds; `idle_at` is when it ends if nothing more happens.
 
-    `key_thumbprint` (RFC 7638) is the key that a CLI's token is bound to.
+    `key_thumbprint` (RFC 7638) is the key that a CLI's token is bound to. `last_address` is where it was last used
+    from, as far as was noted, `moved_at` when that became another network.
     """
 
     id: str
@@ -40,6 +41,8 @@ class LiveLogin:
     mfa_spent_at: float | None
     ended: bool
     key_thumbprint: str = ""
+    last_address: str = ""
+    moved_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

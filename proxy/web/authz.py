@@ -12,9 +12,14 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from html import escape
 from urllib.parse import quote
+from uuid import UUID
 
+from accounts.models import LoginSession
+from accounts.places import has_moved
+from accounts.services.moves import CONFIRM, note_address_of
 from broker.environment import Environment
 from broker.live import Live, LiveAccess, LiveApp, LiveLogin, LiveUser
 from broker.policy import Access, Attempt, Context, Denial, Permit, Reason, Resource, Subject
@@ -24,7 +29,7 @@ from broker.services.asking import confirm_path, launch_path
 from broker.tokens import digest, new_token
 from proxy.web.credentials import STATE_COOKIE, Bearer, Cookies, read_authorization, read_cookies
 from proxy.web.identity_header import REUSE, Assertions, groups_value
-from proxy.web.ledger import Ledger
+from proxy.web.ledger import Ledger, origin_of
 from proxy.web.question import UNABLE, Question, answer_head, header_value, read_question
 
 log = logging.getLogger(__name__)
@@ -96,7 +101,7 @@ class Authz:
             if question.uri != app.spec.uri:  # nginx has yet to take a change: it would go where we do not decide on
                 return UNABLE
             cookies, bearer = read_cookies(question.cookie), read_authorization(question.authorization)
-            who = self._who(app, cookies, bearer, time.time())
+            who = self._who(app, cookies, bearer, question.peer, time.time())
             if who is None:
                 return self._answer_later(question, app, cookies, bearer)
             return self._decide(question, app, cookies, bearer, who)
@@ -106,7 +111,7 @@ class Authz:
 
     # --- who asks -----------------------------------------------------------------------------------------------------
 
-    def _who(self, app: LiveApp, cookies: Cookies, bearer: Bearer, at: float) -> _Who | None:
+    def _who(self, app: LiveApp, cookies: Cookies, bearer: Bearer, peer: str, at: float) -> _Who | None:
         """Whose session the request belongs to, from memory; None when the database has to be asked."""
         token_hash = bearer.token_hash if bearer.ours else cookies.session_hash
         if not token_hash:
@@ -117,7 +122,7 @@ class Authz:
         if doubt := _doubt(access, app, "bearer" if bearer.ours else "cookie", at):
             return _Who(doubt=doubt)
         login = self._live.peek_login(access.login_id, at)
-        if login is None:
+        if login is None or _is_elsewhere(access, login, peer):
             return None
         return self._standing(access, login, at)
 
@@ -129,8 +134,8 @@ class Authz:
         subject = self._live.subject(login)
         return _Who(access, login, subject) if subject else _Who(doubt="the user is gone")
 
-    def _fetch_who(self, app: LiveApp, cookies: Cookies, bearer: Bearer) -> _Who:
-        """The same, asking the database. Runs in a thread."""
+    def _fetch_who(self, app: LiveApp, cookies: Cookies, bearer: Bearer, question: Question) -> _Who:
+        """The same, asking the database, where it is noted that a session moved. Runs in a thread."""
         at = time.time()
         token_hash = bearer.token_hash if bearer.ours else cookies.session_hash
         access = self._live.peek_access(token_hash) or self._live.fetch_access(token_hash)
@@ -139,6 +144,10 @@ class Authz:
         if doubt := _doubt(access, app, "bearer" if bearer.ours else "cookie", at):
             return _Who(doubt=doubt)
         login = self._live.peek_login(access.login_id, at) or self._live.fetch_login(access.login_id)
+        if login and _is_elsewhere(access, login, question.peer):
+            origin = origin_of(self._live.subject(login), question.peer, question.request_id)
+            note_address_of(origin, UUID(login.id), question.peer)  # which may end it
+            login = self._live.fetch_login(login.id)
         return self._standing(access, login, at) if login else _Who(doubt="the login session is gone")
 
     async def _answer_later(self, question: Question, app: LiveApp, cookies: Cookies, bearer: Bearer) -> bytes:
@@ -147,7 +156,7 @@ class Authz:
         self._fetching += 1
         try:
             loop = asyncio.get_running_loop()
-            who = await loop.run_in_executor(self._pool, self._fetch_who, app, cookies, bearer)
+            who = await loop.run_in_executor(self._pool, self._fetch_who, app, cookies, bearer, question)
         except Exception as error:  # the database does not answer
             log.warning("a session could not be looked up: %s", type(error).__name__)
             return UNABLE
@@ -165,12 +174,23 @@ class Authz:
         if question.upgrade and not self._is_own_origin(question, app, bearer):
             return self._refuse(question, app, cookies, who, attempt, Denial((Reason.FOREIGN_ORIGIN,)))
         decision = self._live.decide(attempt)
+        if decision.permitted and self._wants_confirmation(who):
+            anybody = self._live.decide(replace(attempt, subject=None, access=None))
+            moved = Denial((Reason.MFA_TOO_OLD,), detail="the session moved to another network since")
+            decision = anybody if anybody.permitted else moved
         if isinstance(decision, Denial):
             return self._refuse(question, app, cookies, who, attempt, decision)
         if len(cookies.rest) > LONGEST_COOKIE:
             denial = Denial((Reason.POLICY_ERROR,), detail="the app's cookies are longer than 12 KiB together")
             return self._refuse(question, app, cookies, who, attempt, denial)
         return self._permit(question, app, cookies, who, attempt, decision)
+
+    def _wants_confirmation(self, who: _Who) -> bool:
+        """Whether a second factor is wanted first, because the session moved since one was given."""
+        login = who.login
+        if login is None or login.moved_at is None or self._env.session_address_change != CONFIRM:
+            return False
+        return login.kind == LoginSession.Kind.BROWSER and (login.mfa_at is None or login.mfa_at < login.moved_at)
 
     def _is_own_origin(self, question: Question, app: LiveApp, bearer: Bearer) -> bool:
         """Upgrades carry cookies from any page, so the page must be the app's own. A bearer token no page sends."""
@@ -304,6 +324,16 @@ def _attempt(question: Question, resource: Resource, subject: Subject | None, ac
     path = question.target if "#" in question.target else question.target.partition("?")[0]
     context = Context(time.time(), question.peer)
     return Attempt(subject, APP_REQUEST, resource, context, method=question.method, path=path, access=access)
+
+
+def _is_elsewhere(access: LiveAccess, login: LiveLogin, peer: str) -> bool:
+    """Whether a browser is in another network than when that was last noted. A token's user may move about."""
+    if not peer or peer == login.last_address or access.credential != "cookie":
+        return False
+    return _has_moved(login.last_address, peer)
+
+
+_has_moved = lru_cache(maxsize=4096)(has_moved)  # an address in the same network is compared with each request
 
 
 def _doubt(access: LiveAccess, app: LiveApp, credential: str, at: float) -> str:
