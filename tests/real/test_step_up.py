@@ -323,6 +323,39 @@ def test_what_was_asked_and_answered_is_in_the_log(world: World) -> None:
     assert {"login_session.confirmation.asked", "login_session.confirmed"} <= names
 
 
+def test_a_passkey_is_asked_for_added_and_leads_into_the_app(world: World, context: BrowserContext) -> None:
+    """M15, end to end: a code does not count, and the person is told so; with a key they get where they were going.
+
+    The last of them all: who has a passkey is asked for it first everywhere.
+    """
+    world.demand("require_session_mfa: phishing-resistant")
+    page = context.new_page()
+    cdp = context.new_cdp_session(page)
+    cdp.send("WebAuthn.enable", {"enableUI": False})
+    laptop = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    hands = {"isUserVerified": True, "automaticPresenceSimulation": True}
+    cdp.send("WebAuthn.addVirtualAuthenticator", {"options": {**laptop, **hands}})
+    before = world.reached("/vault")
+    page.goto(world.url("/vault?x=1"))
+    page.wait_for_url("**/account/confirm?**need=phishing-resistant")
+    page.get_by_text("A code can be phished, so it does not count here").wait_for()
+    assert page.get_by_role("textbox").count() == 0, "no code is asked for"
+    page.get_by_role("link", name="Add a passkey").click()
+    page.get_by_role("heading", name="Add a passkey").or_(page.get_by_label("Code")).first.wait_for()
+    if "/account/confirm" in page.url:  # the factor they have, once more
+        give_code(page, world)
+        page.get_by_role("heading", name="Add a passkey").wait_for()
+    page.locator("main").get_by_role("button", name="Add a passkey").click()
+    page.wait_for_url("**/account/confirm?**need=phishing-resistant")
+    assert world.reached("/vault") == before, "to have one is not to have used it"
+    page.locator("main").get_by_role("button", name="Use a passkey or security key").click()
+    page.wait_for_url(world.url("/vault?x=1"))
+    assert world.reached("/vault") == before + 1
+    page.goto(world.url("/vault/within"))  # the session goes on
+    page.wait_for_url(world.url("/vault/within"))
+    assert world.reached("/vault/within") == 1
+
+
 def _may_read_events(world: World) -> bool:
     world.admin.ok("admin", "apply", "-f", "-", typed="{kind: role_binding, spec: {role: auditor, user: admin}}")
     return True
