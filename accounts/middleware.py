@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 from django.contrib.auth.models import AnonymousUser
@@ -21,7 +22,8 @@ from broker.middleware import GetResponse
 BACKGROUND = "X-Postern-Background"
 """Requests that a page makes by itself carry this header: they do not put off the idle limit."""
 
-_WITHOUT_CONFIRMATION = ("/account/confirm", "/sign-out", "/static/")
+_WITHOUT_CONFIRMATION = re.compile(r"/account/confirm(/.*)?|/oidc/[^/]*/callback|/sign-out|/static/.*")
+"""Where a session that moved may go: to its second factor, back from the provider that asked for it, and out."""
 
 
 class LoginSessionMiddleware:
@@ -42,7 +44,7 @@ class LoginSessionMiddleware:
         act_as(cast(Request, request), session)
         if session and BACKGROUND not in request.headers:
             sessions.note_use(session)
-        if session and wants_confirmation(session) and not request.path.startswith(_WITHOUT_CONFIRMATION):
+        if session and wants_confirmation(session) and not _WITHOUT_CONFIRMATION.fullmatch(request.path):
             return to_confirmation(request)
         return self.get_response(request)
 

@@ -84,6 +84,18 @@ def test_who_moves_is_asked_for_the_second_factor_before_anything_else(
     assert use(alice.client, CAFE).status_code == 200
 
 
+def test_who_confirms_at_a_provider_comes_back_from_there(alice: Person, settings: Any) -> None:
+    """S08: else whoever has no second factor here could never confirm. What comes back has rules of its own."""
+    wanted(settings, "confirm")
+    use(alice.client, HOME, "/account")
+    assert use(alice.client, CAFE, "/account").status_code == 302
+    back = use(alice.client, CAFE, "/oidc/nowhere/callback?state=x&code=y")
+    assert back.status_code == 404, "there is no such provider: the view was asked"
+    assert use(alice.client, CAFE, "/account/confirm/oidc/nowhere").status_code == 405
+    for path in ("/account", "/account/confirmations", "/oidc/nowhere/callback/", "/oauth/authorize", "/confirm/x"):
+        assert use(alice.client, CAFE, path)["Location"].startswith("/account/confirm?next="), path
+
+
 def test_a_move_ends_the_session_if_the_setting_says_so(alice: Person, settings: Any) -> None:
     """S08."""
     wanted(settings, "end")
