@@ -69,6 +69,15 @@ class Directory:
         """The entry that was known by this UUID, if it is still among the users."""
         return self._ask(lambda connection: self._by_uuid(connection, uuid))
 
+    def shows_anybody(self) -> bool:
+        """Whether there is a single user to be seen."""
+        try:
+            return bool(
+                self._ask(lambda connection: self._search(connection, self.spec.user_base, self._anybody, ["1.1"]))
+            )
+        except Ambiguous:
+            return True
+
     def is_disabled(self, entry: Entry) -> bool:
         """Whether the directory says that they may not come in."""
         if not self.spec.disabled_filter:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from django.utils import timezone
 
 from accounts import connectors
 from accounts.directory.known import directory_of
-from accounts.models import Connector, Identity, LoginSession
+from accounts.models import Connector, Identity, LoginSession, SignIn, User
 from accounts.services.directory_arrival import arrival_of, read_then_write
 from accounts.services.identities import Arrival, refresh
 from broker.audit.origin import Origin
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 GONE = "the directory has no such entry any more"
 DISABLED = "the directory has disabled the entry"
+NOBODY = "the directory shows nobody at all, which is not believed: may the bind account read the entries?"
 _AT_ONCE = 500
 _one_at_a_time = threading.Lock()
 
@@ -46,9 +48,14 @@ def reread(origin: Origin, identity: Identity) -> Result:
     connector = identity.connector
     directory = directory_of(connector)
 
+    disabled_at: list[datetime | None] = []
+
     def read() -> Arrival | str:
+        disabled_at[:] = User.objects.filter(pk=identity.user_id).values_list("disabled_at", flat=True)
         entry = directory.read(identity.subject)
         if entry is None:
+            if not directory.shows_anybody() and _has_several_in(connector):
+                raise Unavailable(NOBODY, "check its rights, and the base and filter of the connector")
             return GONE
         return DISABLED if directory.is_disabled(entry) else arrival_of(connector, directory, entry)
 
@@ -58,11 +65,18 @@ def reread(origin: Origin, identity: Identity) -> Result:
             already_out = not fresh.user.is_active
             take_out(origin, fresh.user, found, by=connector.source)
             return Result.NOTHING if already_out else Result.OUT
+        if [fresh.user.disabled_at] != disabled_at:  # another reading, which may be the newer one, put them out
+            raise Conflict("this person was put out or let in meanwhile", "they are read again soon")
         back = not fresh.user.is_active and let_in_again(origin, fresh.user, by=connector.source)
         changed = refresh(origin, fresh, found)
         return Result.BACK if back else Result.CHANGED if changed else Result.NOTHING
 
     return read_then_write(identity.issuer, identity.subject, read, write)[1]
+
+
+def _has_several_in(connector: Connector) -> bool:
+    """Whether more than one person is in by the connector: the last one may well have left, all of them at once not."""
+    return Identity.objects.filter(connector=connector, user__disabled_at=None)[:2].count() > 1
 
 
 def reread_all(origin: Origin) -> int:
@@ -77,29 +91,36 @@ def reread_all(origin: Origin) -> int:
 
 def reread_people(origin: Origin, connector: Connector, subjects: Collection[str] | None = None) -> int:
     """The same for one directory, or for those of its people whose subjects are given."""
-    changed = 0
+    changed, unread = 0, ""
     try:
         if subjects is None:
             directory_of(connector).check()
         for identity in _concerned(connector, subjects):
-            changed += _reread_one(origin, identity) is not Result.NOTHING
+            result = _reread_one(origin, identity)
+            if isinstance(result, Result):
+                changed += result is not Result.NOTHING
+            else:
+                unread = result
     except (Unavailable, Invalid) as error:
-        connectors.note_problem(connector, error.message)
+        unread = error.message
+    if unread:
+        connectors.note_problem(connector, unread)
     else:
         connectors.note_ok(connector)
     return changed
 
 
-def _reread_one(origin: Origin, identity: Identity) -> Result:
-    """One of many: what is odd about one entry keeps nobody from being read after it."""
+def _reread_one(origin: Origin, identity: Identity) -> Result | str:
+    """One of many: what is odd about one entry keeps nobody from being read after it. Words if it could not be read."""
     try:
         return reread(origin, identity)
     except Identity.DoesNotExist:
         return Result.NOTHING
-    except (Unavailable, Invalid):
+    except (Unavailable, Invalid) as error:
         if directory_of(identity.connector).rests:
             raise
-        log.warning("%s: %s could not be read", identity.connector.source, identity.subject, exc_info=True)
+        log.warning("%s: %s could not be read: %s", identity.connector.source, identity.subject, error.message)
+        return error.message
     except (Conflict, PosternError) as error:
         log.warning("%s: %s: %s", identity.connector.source, identity.subject, error.message)
     return Result.NOTHING
@@ -124,10 +145,11 @@ def _keys(connector: Connector, subjects: Collection[str] | None) -> list[UUID]:
 
 
 def people_with_something_open(connector: Connector) -> QuerySet[Identity]:
-    """Identities whose user has something open (certificates too), or was put out by the connector."""
+    """Identities whose user has something open (certificates too) or is signing in, or was put out by the connector."""
     now = timezone.now()
     live = {"ended_at": None, "expires_at__gt": now}
     logins = LoginSession.objects.filter(user=OuterRef("user"), **live)
     uses = AccessSession.objects.filter(user_id=OuterRef("user_id"), **live)
+    under_way = SignIn.objects.filter(user=OuterRef("user"), expires_at__gt=now)
     put_out = Q(user__disabled_at__isnull=False, user__disabled_by=connector.source)
-    return Identity.objects.filter(Exists(logins) | Exists(uses) | put_out, connector=connector)
+    return Identity.objects.filter(Exists(logins) | Exists(uses) | Exists(under_way) | put_out, connector=connector)
