@@ -84,6 +84,7 @@ def create_kept_group(client: ScimClient, said: GroupChange) -> KeptGroup:
     name = said.display_name or ""
     with turn(client), loud_if_nobody_is_left(client.origin, client.source):
         _external_id_must_be_free(client, said)
+        _hold(_known(client, said.members or ()))
         group, made = _group_named(client, name)
         row = ProvisionedGroup.objects.create(
             connector=client.connector,
@@ -109,6 +110,8 @@ def change_group(
         check_version(before.version, versions)
         said = change(before)
         _external_id_must_be_free(client, said, row)
+        if said.display_name is not None and said.display_name != row.display_name:
+            _hold(_members(client, row.group) | _known(client, said.members or said.add))
         changed = _set_members(client, row, said)
         if said.display_name is not None and said.display_name != row.display_name:
             _rename(client, row, said.display_name)
@@ -226,6 +229,12 @@ def _known(client: ScimClient, idents: Collection[str]) -> set[UUID]:
     if missing:
         raise Invalid(f"there is no user {missing[0][:64]!r} to be a member", "provision the user first")
     return {UUID(ident) for ident in found}
+
+
+def _hold(ids: Collection[UUID]) -> None:
+    """Lock these users' rows, which memberships name, before anything is on record: so nobody waits for each other."""
+    for some in _parts(ids):
+        list(User.objects.select_for_update(no_key=True).filter(pk__in=some).order_by("pk").values_list("pk"))
 
 
 def _uuid(ident: str) -> UUID | None:

@@ -137,7 +137,7 @@ def change_user(client: ScimClient, ident: str, change: Change, versions: Sequen
     Raises NotFound, Stale, Conflict, and what `change` raises; then nothing is changed.
     """
     with turn(client):
-        row = _row(client, ident)
+        row = _held(client, ident)
         before = _shown(client, [row])[0]
         check_version(before.version, versions)
         said = change(before)
@@ -148,22 +148,23 @@ def change_user(client: ScimClient, ident: str, change: Change, versions: Sequen
         if changed:
             row.claims, row.last_seen_at = {**_ours(row), **claims}, timezone.now()
             row.save(update_fields=["claims", "last_seen_at"])
+        _write(client, row, said)  # before the rest is on record: it takes the rows of sessions
+        if changed:
             record(client.origin, IdentityChanged(**_about(client, row), changed=changed))
             accounts.update_user(client.origin, row.user, full_name=said.full_name, email=said.email)
-        _write(client, row, said)
         return get_user(client, ident)
 
 
 def deactivate(client: ScimClient, ident: str) -> int:
     """Take a user out whatever else the client says of them; answers how many sessions ended. Raises NotFound."""
     with turn(client):
-        return _take_out(client, _row(client, ident).user)
+        return _take_out(client, _held(client, ident).user)
 
 
 def delete_user(client: ScimClient, ident: str, versions: Sequence[str] | None) -> None:
     """End all the user has open, then remove them; the log keeps their name. Raises NotFound, Stale."""
     with turn(client):
-        row = _row(client, ident)
+        row = _held(client, ident)
         if versions is not None:
             check_version(_shown(client, [row])[0].version, versions)
         _take_out(client, row.user)
@@ -234,6 +235,12 @@ def _row(client: ScimClient, ident: str) -> Identity:
     if row is None:
         raise NotFound(f"there is no user {ident[:64]!r}")
     return row
+
+
+def _held(client: ScimClient, ident: str) -> Identity:
+    """The same; its user's row locked before anything is on record, as everywhere, so that nobody deadlocks."""
+    list(User.objects.select_for_update().filter(pk=_row(client, ident).user_id).order_by().values_list("pk"))
+    return _row(client, ident)
 
 
 def _condition(client: ScimClient, attribute: str, value: str | bool) -> Q:
