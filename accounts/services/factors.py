@@ -17,20 +17,29 @@ from broker.errors import Conflict, NotFound
 
 
 @transaction.atomic
-def device_to_enrol(user: User, since: datetime) -> TotpDevice:
-    """The authenticator app waiting to be confirmed, begun after `since`: an older one gives way to a new seed."""
+def device_to_enrol(user: User, since: datetime, mine: str | None = None) -> TotpDevice:
+    """The authenticator app waiting to be confirmed, begun after `since`: an older one gives way to a new seed, as does
+    any other than `mine` (an id, empty for none yet) if it is given.
+    """
     User.objects.select_for_update().get(pk=user.pk)
     pending = totp.pending_device_of(user)
-    return pending if pending and pending.created_at >= since else totp.new_device(user)
+    fits = pending is not None and pending.created_at >= since and mine in (None, str(pending.pk))
+    return pending if pending and fits else totp.new_device(user)
 
 
 @transaction.atomic
-def enrol_totp(origin: Origin, user: User, code: str, since: datetime, *, replace: bool = False) -> None:
-    """Confirm the waiting device with its first code, in place of the one in use if `replace`. Raises Wrong."""
+def enrol_totp(
+    origin: Origin, user: User, code: str, since: datetime, *, mine: str | None = None, replace: bool = False
+) -> None:
+    """Confirm the waiting device (`mine`, if given) with its first code, in place of the one in use if `replace`.
+
+    Raises Wrong.
+    """
     User.objects.select_for_update().get(pk=user.pk)
     pending = totp.pending_device_of(user)
     used = totp.device_of(user)
-    if pending is None or pending.created_at < since or (used and not replace):
+    is_mine = pending is not None and mine in (None, str(pending.pk))
+    if pending is None or not is_mine or pending.created_at < since or (used and not replace):
         raise Wrong("this enrolment was overtaken by another", "begin again")
     if not totp.is_right(pending, code):
         raise Wrong("this code is wrong", "check that the clock of your phone is right, then type the newest code")

@@ -212,15 +212,19 @@ def prove_recovery_code(origin: Origin, door: Door, sign_in: SignIn, code: str) 
 
 
 def device(sign_in: SignIn) -> TotpDevice:
-    """The authenticator app that this sign-in is to enrol."""
+    """The authenticator app that this sign-in is to enrol: its own, so that no other is shown the seed."""
     with _locked(sign_in, Step.ENROL) as row:
-        return device_to_enrol(row.user, since=sign_in.created_at)
+        found = device_to_enrol(row.user, since=row.created_at, mine=row.state.get("device", ""))
+        if row.state.get("device") != str(found.pk):
+            row.state = {**row.state, "device": str(found.pk)}
+            row.save(update_fields=["state"])
+        return found
 
 
 def enrol(origin: Origin, sign_in: SignIn, code: str) -> list[str]:
     """Confirm the authenticator app with its first code; answers the recovery codes, told this once. Raises Wrong."""
     with _locked(sign_in, Step.ENROL) as row:
-        enrol_totp(origin, row.user, code, since=sign_in.created_at)
+        enrol_totp(origin, row.user, code, since=row.created_at, mine=row.state.get("device", ""))
         return _enrolled(origin, row, totp.AMR)
 
 

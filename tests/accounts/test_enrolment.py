@@ -16,7 +16,7 @@ from django.test import Client
 from accounts import cookies
 from accounts.authenticators import password, recovery, totp
 from accounts.models import Invite, LoginSession, RecoveryCode, TotpDevice, User
-from accounts.services.invites import Link, accept_invite, invite_user, reset_factors
+from accounts.services.invites import Link, accept_invite, invite_user, new_sign_in, reset_factors
 from accounts.services.users import create_user, disable_user
 from broker.errors import Conflict, NotFound
 from broker.models import AuditEvent
@@ -174,6 +174,26 @@ def test_two_enrolments_at_once_leave_one_device_and_no_orphan(dora: User, clock
     assert answers.count(200) == 1
     assert list(TotpDevice.objects.filter(user=dora).values_list("confirmed", flat=True)) == [True]
     assert RecoveryCode.objects.filter(user=dora).count() == 10
+
+
+def test_a_seed_is_shown_in_the_sign_in_that_made_it_alone(dora: User, clock: Clock) -> None:
+    """M09: who has only the first factor, and waits in a sign-in of their own, must not learn what the owner enrols."""
+
+    def first_step_done() -> Client:
+        browser = new_client()
+        browser.cookies[cookies.SIGN_IN] = new_sign_in(TESTS, dora, via="ldap:corp", amr=("pwd",))
+        return browser
+
+    thief, owner = first_step_done(), first_step_done()
+    clock.advance(1)
+    assert owner.get("/sign-in/enrol").status_code == 200
+    seed, code = TotpDevice.objects.get(user=dora).seed, code_of(dora)
+    page = thief.get("/sign-in/enrol").content.decode()
+    assert " ".join(seed[at : at + 4] for at in range(0, len(seed), 4)).lower() not in page
+    assert owner.post("/sign-in/enrol", {"code": code}).status_code != 200, "the seed that was scanned is gone"
+    assert not TotpDevice.objects.filter(user=dora, confirmed=True).exists()
+    owner.get("/sign-in/enrol")
+    assert owner.post("/sign-in/enrol", {"code": code_of(dora)}).status_code == 200
 
 
 def test_a_seed_shown_in_an_abandoned_enrolment_is_not_used_again(dora: User, clock: Clock) -> None:
