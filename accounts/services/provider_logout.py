@@ -5,7 +5,8 @@ OpenID Connect RP-Initiated Logout 1.0 and Back-Channel Logout 1.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -91,9 +92,10 @@ def _use_once(connector: Connector, jti: str, until: datetime) -> None:
 
 def _end(origin: Origin, connector: Connector, subject: str, sid: str) -> int:
     about = {name: value for name, value in (("subject", subject), ("sid", sid)) if value}
-    known = ProviderSession.objects.filter(connector=connector, **about).select_related("login_session__user")
-    pending = {f"state__provider__{name}": value for name, value in about.items()}
-    SignIn.objects.filter(via=connector.source, **pending).delete()
+    # A session whose ID token did not say its `sid` may be the one that is named: if it is theirs, it ends.
+    names = [about, {"subject": subject, "sid": ""}] if subject and sid else [about]
+    known = ProviderSession.objects.filter(_any_of(names), connector=connector).select_related("login_session__user")
+    SignIn.objects.filter(_any_of(names, "state__provider__"), via=connector.source).delete()
     ended = end_with_children([row.login_session for row in known], WHY)
     said = ProviderLogout(
         id=str(connector.pk),
@@ -104,6 +106,10 @@ def _end(origin: Origin, connector: Connector, subject: str, sid: str) -> int:
     )
     record(origin, *ended, said)
     return len(ended)
+
+
+def _any_of(names: Iterable[Mapping[str, str]], prefix: str = "") -> Q:
+    return functools.reduce(Q.__or__, (Q(**{f"{prefix}{key}": said for key, said in name.items()}) for name in names))
 
 
 def end_with_children(sessions: Iterable[LoginSession], why: str) -> list[Event]:

@@ -122,6 +122,19 @@ def test_a_logout_ends_what_it_names(
     assert event.data["sessions"] == 1
 
 
+def test_a_logout_ends_a_session_of_which_the_provider_did_not_say_the_sid(
+    op: HostileProvider, connect: ConnectorMaker, traveller: Traveller
+) -> None:
+    """`sid` is optional in ID tokens: it must not make a logout that names the person miss their session."""
+    connect(**TRUSTED)
+    traveller.there_and_back(amr=["mfa"], sid=None)
+    assert traveller.is_in
+    assert log_out(op.logout_token(sub="bob-at-corp", sid="session-1")).status_code == 200
+    assert traveller.is_in
+    assert log_out(op.logout_token(sid="session-1")).status_code == 200
+    assert not traveller.is_in
+
+
 def test_a_logout_comes_once(op: HostileProvider, signed_in: Traveller, clock: Clock) -> None:
     """The id of the token is remembered for as long as the token could be used, and no longer."""
     token = op.logout_token()
