@@ -105,6 +105,8 @@ def write_connector(origin: Origin, spec: ConnectorSpec) -> None:
     before = _spec_or_none(row)
     if not isinstance(spec, ScimSpec) and (problem := problem_with_secret(spec, before)):
         raise Invalid(problem.message, problem.hint, [problem])
+    if isinstance(spec, OidcSpec):
+        _refuse_same_issuer(spec)
     document = to_document(without_secret(spec))
     if row is None:
         row = Connector(kind=spec.kind, name=spec.name, document=document, enabled=spec.enabled)
@@ -113,6 +115,13 @@ def write_connector(origin: Origin, spec: ConnectorSpec) -> None:
         record(origin, ConnectorCreated(**_about(row)))
         return
     _update(origin, row, spec, before, document)
+
+
+def _refuse_same_issuer(spec: OidcSpec) -> None:
+    """An identity is (issuer, subject): at two connectors of one issuer it would be unclear whose it is."""
+    others = Connector.objects.filter(kind=spec.kind, document__spec__issuer=spec.issuer).exclude(name=spec.name)
+    if other := others.first():
+        raise Conflict(f"connector {other.name} has that issuer already", "change that one, or remove it first")
 
 
 def _update(

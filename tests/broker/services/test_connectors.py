@@ -269,6 +269,15 @@ def test_one_name_is_one_connector(cast: Cast) -> None:
         change(ldap().replace("name: directory", "name: corp"))
 
 
+def test_an_issuer_has_one_connector(cast: Cast) -> None:
+    """L15: an identity is (issuer, subject), so that at two connectors it would be unclear whose it is."""
+    change(oidc())
+    with pytest.raises(Conflict, match="corp has that issuer already"):
+        change(oidc().replace("name: corp", "name: other"))
+    assert [connector.name for connector in Connector.objects.all()] == ["corp"]
+    change(oidc(secret=OTHER))  # the same one may change
+
+
 def test_who_is_known_by_an_issuer_is_not_handed_to_another(cast: Cast) -> None:
     """L15: a subject is somebody only at the issuer it was read from."""
     change(oidc())
