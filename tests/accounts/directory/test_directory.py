@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+import ldap
 import pytest
 
 from accounts.directory import directory as module
@@ -63,7 +64,7 @@ def test_one_that_answers_again_rests_no_more(monkeypatch: pytest.MonkeyPatch) -
     def bound(*_: Any) -> Any:
         if not answers:
             raise Down("no")
-        raise module.ldap.INVALID_CREDENTIALS
+        raise ldap.INVALID_CREDENTIALS
 
     monkeypatch.setattr(module, "bound", bound)
     monkeypatch.setattr(module, "REST", 0.02)

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import Connector, Identity, LoginSession, SignIn, User
-from accounts.services import oidc_sign_in, sign_in
+from accounts.services import oidc_flow, oidc_sign_in, sign_in
 from accounts.services.login_sessions import sign_out_everywhere
 from accounts.services.oidc_flow import Vouched
 from tests.accounts.oidc.conftest import ConnectorMaker, Traveller, assert_refused, words
@@ -23,7 +23,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     """Does something while the provider is asked for the tokens."""
 
     def doing(what: Callable[[], object]) -> None:
-        asked = oidc_sign_in.vouched_by
+        asked = oidc_flow.vouched_by
 
         def slow(*given: object) -> Vouched:
             found = asked(*given)  # type: ignore[arg-type]
