@@ -8,6 +8,7 @@ from concurrent.futures import Future, TimeoutError
 from typing import TypeVar
 
 from accounts.directory.entry import Down
+from accounts.directory.hanging_up import hang_up
 
 MOST = 16
 """Connections to one address that may be on their way at a time in a process, hanging ones included."""
@@ -20,7 +21,7 @@ _lock = threading.Lock()
 def in_time(url: str, connect: Callable[[], T], close: Callable[[T], None], seconds: float) -> T:
     """What `connect` makes within so many seconds. What comes later is closed. Raises Down, or what `connect` raises.
 
-    It runs in a thread, which is left behind if it hangs: nothing else ends a handshake that is not answered.
+    It runs in a thread. When that hangs, its connection is hung up: nothing else ends a handshake that is not answered.
     """
     with _lock:
         way = _ways.setdefault(url, threading.BoundedSemaphore(MOST))
@@ -47,5 +48,6 @@ def in_time(url: str, connect: Callable[[], T], close: Callable[[T], None], seco
         return made.result(seconds)
     except TimeoutError:
         if made.cancel():
+            hang_up(url)
             raise Down("it did not answer in time") from None
         return made.result()
