@@ -18,7 +18,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 @pytest.mark.parametrize("row", POSTS, ids=[row["page"] for row in POSTS])
 def test_a_form_without_the_token_of_its_page_does_nothing(cast: Cast, row: dict[str, str]) -> None:
     """X01: no token, a token from another browser, JSON dressed as text, another site's origin: all refused."""
-    path = row["page"].partition(" ")[2].format(**FILLED, lock=NOBODY, use=NOBODY, login=NOBODY)
+    path = row["page"].partition(" ")[2].format(**FILLED, lock=NOBODY, use=NOBODY, login=NOBODY, identity=NOBODY)
     adam, elsewhere = Browser("adam"), Browser("alice")
     theirs = TOKEN.search(elsewhere.get("/").content.decode())
     assert theirs
