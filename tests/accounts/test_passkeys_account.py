@@ -16,7 +16,7 @@ from tests.accounts.soft_key import ORIGIN, SoftKey, options, registered
 from tests.conftest import TESTS, Clock, Person, new_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
-XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
+XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{9**9}}"
 NOBODYS = "6f1c8f0e-0000-4000-8000-000000000000"
 ADDING = "/account/passkeys/options"
 
@@ -160,7 +160,7 @@ def test_hostile_text_in_a_name_is_inert(alice: Person, key: SoftKey) -> None:
         text = alice.client.get(page).content.decode()
         assert "<script>alert" not in text
         assert "<img src=x" not in text
-        assert "49" not in text.partition("<main")[2] or "{{7*7}}" in text
+        assert str(9**9) not in text
     event = AuditEvent.objects.get(name="user.factor.renamed")
     assert event.data == {"factor": "passkey", "called": name, "before": "laptop"}
 
